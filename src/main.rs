@@ -1,0 +1,3 @@
+//! The program: parse the command line, run it, turn its result into an exit code.
+
+fn main() {}
