@@ -1,4 +1,28 @@
 //! Agent WebSocket: persistent sessions for AI agents, backed by Postgres.
 //!
-//! A socket is a read-only view over a durable log in Postgres; an answer is a run that belongs to its session
-//! and to no socket; any node can serve any session; NOTIFY only ever says "look again".
+//! A socket is a read-only view over a durable log in Postgres; an answer is a run that belongs to its session and
+//! to no socket; any node can serve any session; NOTIFY only ever says "look again".
+
+// Leaves: data only.
+pub mod cidr;
+pub mod clock;
+pub mod ids;
+pub mod log;
+pub mod protocol;
+pub mod secret;
+// Core: pure, no I/O, time passed in.
+pub mod prompt;
+pub mod session;
+// Adapters: one outside thing each.
+pub mod auth;
+pub mod limits;
+pub mod llm;
+pub mod notify;
+pub mod store;
+// Orchestration.
+pub mod feed;
+pub mod runs;
+pub mod service;
+// Composition.
+pub mod config;
+pub mod shutdown;

@@ -1,0 +1,280 @@
+//! Keeps rooms in step with the store: opens them, takes commits, catches up on hints, mirrors answers written elsewhere.
+//!
+//! Every way in which a room learns something ends here: a commit of this process, a hint from another, the slow poll. All
+//! of them do the same, look again, so a lost hint costs time and nothing else. Refuses to know sockets: connections look at
+//! rooms. `app` starts its tasks; `ws`, `http` and `runs` call it.
+
+mod follower;
+mod inbox;
+
+pub use follower::Follower;
+pub use inbox::{Inbox, InboxBell, pushed};
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::ids::{ConnectionId, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
+use crate::log::Message;
+use crate::notify::hub::Hub;
+use crate::notify::mailbox::Signal;
+use crate::notify::notifier::{Hint, Notifier};
+use crate::notify::room::Room;
+use crate::protocol::text::Timestamp;
+use crate::session::replay::Answer;
+use crate::store::append::Commit;
+use crate::store::sessions::Session;
+use crate::store::{Store, StoreError};
+
+/// How long a room that nobody watches is kept: a client that lost its connection is usually back by then.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Messages read at a time when a room catches up.
+const PAGE: u32 = 200;
+
+/// Keeps the rooms of this process in step with the store.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    hub: Arc<Hub>,
+    store: Store,
+    notifier: Notifier,
+    node: NodeId,
+    follow: follower::Queue,
+    clock: Clock,
+}
+
+/// A room, and the session as it was when the room was opened.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The room.
+    pub room: Arc<Room>,
+    /// Whether it existed before.
+    pub resumed: bool,
+}
+
+impl Feed {
+    /// A feed and the task that follows hints.
+    pub fn new(hub: Arc<Hub>, store: Store, notifier: Notifier, node: NodeId, clock: Clock) -> (Self, Follower) {
+        let (follow, receiver) = follower::queue();
+        let feed = Self { hub, store, notifier, node, follow, clock };
+        (feed.clone(), Follower::new(feed, receiver))
+    }
+
+    /// Creates a session and opens its room. `None` when the user has too many sessions.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn create(&self, user: &UserId, max_sessions: u32) -> Result<Option<Opened>, StoreError> {
+        let key = SessionKey { user_id: user.clone(), session_id: SessionId::new() };
+        let Some(session) = self.store.create_session(&key, Some(self.node), max_sessions).await? else {
+            return Ok(None);
+        };
+        let room = self.hub.room(&key, Instant::now());
+        room.load(session.last_seq, None);
+        Ok(Some(Opened { room, resumed: false }))
+    }
+
+    /// Opens the room of a session. `None` when there is no such session of this user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open(&self, key: &SessionKey) -> Result<Option<Opened>, StoreError> {
+        loop {
+            let room = self.hub.room(key, Instant::now());
+            let busy = room.busy.lock().await;
+            if room.is_loaded() && !room.is_deleted() {
+                drop(busy);
+                return Ok(Some(Opened { room, resumed: true }));
+            }
+            let Some(session) = self.store.watch_session(key, self.node).await? else {
+                drop(busy);
+                if !room.has_local_run() {
+                    self.hub.close_room(&room);
+                }
+                return Ok(None);
+            };
+            room.load(session.last_seq, session.title.as_deref().map(Arc::from));
+            self.mirror(&room, &session).await?;
+            drop(busy);
+            // It may have been given up between the look-up and the lock: then look again.
+            if self.hub.find_room(key).is_some_and(|known| Arc::ptr_eq(&known, &room)) {
+                return Ok(Some(Opened { room, resumed: true }));
+            }
+        }
+    }
+
+    /// Takes a commit of this process: its room first, then the other processes.
+    pub fn committed(&self, commit: &Commit) {
+        let key = &commit.key;
+        if let Some(room) = self.hub.find_room(key)
+            && room.offer(Arc::clone(&commit.message))
+        {
+            self.follow.session(key.session_id);
+        }
+        self.tell(key.session_id, &commit.watchers);
+        if let Some(node) = commit.interrupted {
+            self.notifier.send(Hint::Cancel(node, key.session_id));
+        }
+    }
+
+    /// A session changed beside the log: this process's room looks again, others are told.
+    pub fn changed(&self, session: SessionId, watchers: &[NodeId]) {
+        self.follow.session(session);
+        self.tell(session, watchers);
+    }
+
+    /// A session was deleted: closes its room's connections, but for the one that did it, and tells the others.
+    pub fn deleted(&self, key: &SessionKey, watchers: &[NodeId], by: Option<ConnectionId>) {
+        if let Some(room) = self.hub.find_room(key) {
+            room.delete(by);
+            self.hub.close_room(&room);
+        }
+        self.tell(key.session_id, watchers);
+    }
+
+    /// Tells other processes that show a session to look again.
+    pub fn tell(&self, session: SessionId, watchers: &[NodeId]) {
+        self.notifier.session(watchers, self.node, session);
+    }
+
+    /// A hint: this session changed somewhere.
+    pub fn hinted(&self, session: SessionId) {
+        self.follow.session(session);
+    }
+
+    /// Anything may have been missed: every room looks again.
+    pub fn look_at_everything(&self) {
+        for room in self.hub.all_rooms() {
+            self.follow.session(room.key().session_id);
+        }
+    }
+
+    /// Now, as frames write it.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now())
+    }
+
+    /// Looks at the store and brings a room up to it.
+    async fn refresh(&self, session: SessionId) -> Result<(), StoreError> {
+        let Some(room) = self.hub.find_room_by_id(session) else {
+            return Ok(());
+        };
+        let _busy = room.busy.lock().await;
+        if !room.is_loaded() {
+            return Ok(());
+        }
+        let Some(session) = self.store.find_session(room.key()).await? else {
+            room.delete(None);
+            self.hub.close_room(&room);
+            return Ok(());
+        };
+        room.rename(session.title.as_deref().map(Arc::from));
+        self.catch_up(&room, session.last_seq).await?;
+        self.mirror(&room, &session).await
+    }
+
+    async fn catch_up(&self, room: &Room, upto: Seq) -> Result<(), StoreError> {
+        while room.head() < upto {
+            let page = self.store.messages_after(room.key(), room.head(), upto, PAGE).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for message in page {
+                room.offer(Arc::new(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the room's view of an answer that another process writes up to the stored chunks.
+    async fn mirror(&self, room: &Room, session: &Session) -> Result<(), StoreError> {
+        if room.has_local_run() {
+            return Ok(());
+        }
+        // Read after the log was caught up: a run whose message is there is no longer in here.
+        let before = room.mirrored();
+        let active = match session.active_run {
+            Some(_) => self.store.find_active_run(room.key()).await?,
+            None => None,
+        };
+        let Some(active) = active else {
+            room.mirror(None);
+            self.tell_released(room, before);
+            return Ok(());
+        };
+        let from = match before {
+            Some((run, attempt, bytes)) if run == active.run_id && attempt == active.attempt => bytes,
+            _ => 0,
+        };
+        let more = self.store.chunk_text(room.key(), active.run_id, active.attempt, from).await?;
+        let mut text = if from > 0 { room.answer().map(|answer| answer.text).unwrap_or_default() } else { String::new() };
+        text.push_str(&more);
+        room.mirror(Some(Answer {
+            run_id: active.run_id,
+            attempt: active.attempt,
+            in_reply_to: active.query_id,
+            message_id: active.answer_id,
+            started_at: active.started_at,
+            text,
+        }));
+        Ok(())
+    }
+
+    /// A run that was in progress elsewhere and is no more, without a message: it waits again.
+    fn tell_released(&self, room: &Room, before: Option<(RunId, u32, usize)>) {
+        if let Some((run_id, attempt, _)) = before {
+            room.post(&Signal::Run { run_id, state: "queued", attempt });
+        }
+    }
+
+    /// Gives up rooms that nobody has watched for a while, and frees memory that nobody needs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn housekeep(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let mut gone = Vec::new();
+        for room in self.hub.all_rooms() {
+            if room.empty_since().is_none_or(|since| now.duration_since(since) < LINGER) {
+                continue;
+            }
+            let _busy = room.busy.lock().await;
+            let watched = room.is_loaded();
+            if room.unload() {
+                self.hub.close_room(&room);
+                if watched {
+                    gone.push(room.key().clone());
+                }
+            }
+        }
+        for keys in gone.chunks(500) {
+            self.store.unwatch_sessions(keys, self.node).await?;
+        }
+        // A room may have been opened again while its watcher was being removed: then register again.
+        for key in &gone {
+            if let Some(room) = self.hub.find_room(key).filter(|room| room.is_loaded()) {
+                let _busy = room.busy.lock().await;
+                self.store.watch_session(key, self.node).await?;
+                self.follow.session(room.key().session_id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sessions of this process whose answer another process writes: they are polled, should a hint be lost.
+    pub fn poll_remote_answers(&self) {
+        for room in self.hub.all_rooms() {
+            if room.mirrored().is_some() {
+                self.follow.session(room.key().session_id);
+            }
+        }
+    }
+
+    /// Reads a page of the log for a connection that is further behind than the room's memory.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read(&self, key: &SessionKey, after: Seq, upto: Seq) -> Result<Vec<Message>, StoreError> {
+        self.store.messages_after(key, after, upto, PAGE).await
+    }
+}

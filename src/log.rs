@@ -1,0 +1,120 @@
+//! The log's own words: a message, its role and state, a claimed run. Data only.
+//!
+//! `store` reads and writes them, `session` merges them, `ws` and `http` turn them into frames.
+
+use std::sync::Arc;
+
+use crate::ids::{Fence, MessageId, NotificationId, RunId, Seq, SessionId, SessionKey};
+use crate::protocol::error::ErrorCode;
+use crate::protocol::server::Usage;
+use crate::protocol::text::Timestamp;
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+    /// Another service, as data.
+    Notification,
+}
+
+impl Role {
+    /// The word that the database and HTTP use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Notification => "notification",
+        }
+    }
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AnswerState {
+    /// As the model meant it.
+    Complete,
+    /// Stopped on request.
+    Cancelled,
+    /// Some text, then a fault.
+    Incomplete,
+    /// No text.
+    Failed,
+}
+
+impl AnswerState {
+    /// The word that the wire and the database use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Cancelled => "cancelled",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One message of a session: immutable once it has a `seq`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Its session.
+    pub session_id: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Its id.
+    pub message_id: MessageId,
+    /// The id that the client gave it.
+    pub client_id: Option<String>,
+    /// Who speaks.
+    pub role: Role,
+    /// The text.
+    pub content: Arc<str>,
+    /// How it ended; always complete but for answers.
+    pub state: AnswerState,
+    /// Of answers: the query.
+    pub in_reply_to: Option<MessageId>,
+    /// The run that answers it or wrote it.
+    pub run_id: Option<RunId>,
+    /// Of notifications: the row.
+    pub notification_id: Option<NotificationId>,
+    /// Of answers: who wrote it.
+    pub model: Option<String>,
+    /// Of answers: the provider's reason for the end.
+    pub finish_reason: Option<String>,
+    /// Of answers that are not complete: why.
+    pub error: Option<ErrorCode>,
+    /// Of answers: what it took.
+    pub usage: Option<Usage>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+impl Message {
+    /// Bytes that it takes in memory and, about, on the wire.
+    pub fn size_bytes(&self) -> usize {
+        self.content.len() + 512
+    }
+}
+
+/// A run that this process has claimed: its to execute, as long as the fence stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Whose session.
+    pub key: SessionKey,
+    /// Which run.
+    pub run_id: RunId,
+    /// What every later write carries.
+    pub fence: Fence,
+    /// Which try at the answer, from 1.
+    pub attempt: u32,
+    /// The question.
+    pub query_id: MessageId,
+    /// The question's place.
+    pub query_seq: Seq,
+    /// The answer to come.
+    pub answer_id: MessageId,
+    /// The model that the query asked for.
+    pub model: Option<String>,
+}

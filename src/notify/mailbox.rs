@@ -1,0 +1,127 @@
+//! What one connection is to be told beside the log: a bounded queue and a bell.
+//!
+//! The log itself is never put in here: a ring of the bell means "look at your session". A full mailbox forgets
+//! notifications and says so, since Postgres has them; it never forgets to close. Senders never wait.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::ids::{NotificationId, RunId};
+use crate::protocol::close::CloseReason;
+use crate::protocol::server::Pushed;
+
+/// How many signals wait for one connection before it has to read its notifications from the store again.
+const CAPACITY: usize = 256;
+
+/// Something to tell a client.
+#[derive(Clone, Debug)]
+pub enum Signal {
+    /// Another service's notification.
+    Notification(Arc<Pushed<'static>>),
+    /// Acknowledged on another device.
+    Cleared(Arc<[NotificationId]>),
+    /// The session has another title.
+    Renamed(Option<Arc<str>>),
+    /// A run changed without a message: it waits again, for one.
+    Run {
+        /// Which run.
+        run_id: RunId,
+        /// What it is now.
+        state: &'static str,
+        /// Which try.
+        attempt: u32,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    signals: VecDeque<Signal>,
+    lost: bool,
+    close: Option<CloseReason>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    contents: Mutex<Contents>,
+    bell: Notify,
+}
+
+/// One connection's mailbox. Clones are the same mailbox.
+#[derive(Clone, Debug, Default)]
+pub struct Mailbox(Arc<Inner>);
+
+/// What was in a mailbox.
+#[derive(Debug)]
+pub enum Mail {
+    /// The next signal.
+    Signal(Signal),
+    /// Some notifications did not fit: read the pending ones from the store.
+    Lost,
+    /// Close the socket.
+    Close(CloseReason),
+    /// Nothing.
+    Empty,
+}
+
+impl Mailbox {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a signal in and rings; a full box drops what it holds of notifications and remembers that.
+    pub fn put(&self, signal: Signal) {
+        let mut contents = self.contents();
+        if contents.signals.len() >= CAPACITY {
+            contents.signals.retain(|signal| !matches!(signal, Signal::Notification(_)));
+            contents.lost = true;
+        }
+        // Nothing but notifications comes in such numbers; were it so, the client would see the state at its next connect.
+        if contents.signals.len() < CAPACITY && !(contents.lost && matches!(signal, Signal::Notification(_))) {
+            contents.signals.push_back(signal);
+        }
+        drop(contents);
+        self.ring();
+    }
+
+    /// Asks the connection to close. The first reason stands.
+    pub fn close(&self, reason: CloseReason) {
+        self.contents().close.get_or_insert(reason);
+        self.ring();
+    }
+
+    /// Makes the connection read its pending notifications from the store.
+    pub fn mark_lost(&self) {
+        self.contents().lost = true;
+        self.ring();
+    }
+
+    /// Makes the connection look at its session.
+    pub fn ring(&self) {
+        self.0.bell.notify_one();
+    }
+
+    /// Waits for a ring. One that came before is not lost.
+    pub async fn rung(&self) {
+        self.0.bell.notified().await;
+    }
+
+    /// Takes the next thing out.
+    pub fn take(&self) -> Mail {
+        let mut contents = self.contents();
+        if let Some(reason) = contents.close {
+            return Mail::Close(reason);
+        }
+        if let Some(signal) = contents.signals.pop_front() {
+            return Mail::Signal(signal);
+        }
+        if std::mem::take(&mut contents.lost) { Mail::Lost } else { Mail::Empty }
+    }
+
+    /// Whether something waits.
+    pub fn is_empty(&self) -> bool {
+        let contents = self.contents();
+        contents.signals.is_empty() && !contents.lost && contents.close.is_none()
+    }
+}

@@ -1,0 +1,264 @@
+//! One session on this process: the newest part of its log, the answer being written, and who watches.
+//!
+//! Everybody looks at the same [`Tail`] from a cursor of his own, so there is no queue a slow reader could fill. The
+//! lock is held for moments only, never across an await. `feed` keeps it in step with the store.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::mailbox::{Mailbox, Signal};
+use crate::ids::{ClientName, ConnectionId, RunId, Seq, SessionKey};
+use crate::log::Message;
+use crate::protocol::close::CloseReason;
+use crate::session::replay::{Answer, Cursor, Step, Tail};
+
+/// Messages that a room keeps for connections that are a little behind; older ones are read from the store.
+const TAIL_MESSAGES: usize = 32;
+
+/// Bytes of such messages.
+const TAIL_BYTES: usize = 128 * 1024;
+
+#[derive(Debug)]
+struct Member {
+    connection: ConnectionId,
+    device: Option<ClientName>,
+    mailbox: Mailbox,
+}
+
+#[derive(Debug)]
+struct State {
+    tail: Tail,
+    title: Option<Arc<str>>,
+    /// Registered as a watcher in the store, and read since.
+    loaded: bool,
+    deleted: bool,
+    /// The run in progress is executed by this process: what the store says of its text is older than what is here.
+    local_run: Option<RunId>,
+    members: Vec<Member>,
+    empty_since: Option<Instant>,
+}
+
+/// A session that somebody here watches or writes.
+#[derive(Debug)]
+pub struct Room {
+    key: SessionKey,
+    state: Mutex<State>,
+    /// Held while the room is loaded, refreshed or given up: those read the store and must not overlap.
+    pub busy: tokio::sync::Mutex<()>,
+}
+
+impl Room {
+    pub(super) fn new(key: SessionKey, now: Instant) -> Self {
+        let state = State {
+            tail: Tail::default(),
+            title: None,
+            loaded: false,
+            deleted: false,
+            local_run: None,
+            members: Vec::new(),
+            empty_since: Some(now),
+        };
+        Self { key, state: Mutex::new(state), busy: tokio::sync::Mutex::new(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which session it is.
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// Whether the room follows the store.
+    pub fn is_loaded(&self) -> bool {
+        self.state().loaded
+    }
+
+    /// Takes the session as the store had it when this process became a watcher. What was committed here meanwhile is
+    /// kept: it is newer.
+    pub fn load(&self, head: Seq, title: Option<Arc<str>>) {
+        let mut state = self.state();
+        if state.tail.head() < head {
+            let answer = state.tail.answer.take();
+            state.tail = std::mem::take(&mut state.tail).restart_at(head);
+            state.tail.answer = answer;
+        }
+        state.title = title;
+        state.loaded = true;
+    }
+
+    /// The room no longer follows the store, unless somebody came back or a run writes here.
+    pub fn unload(&self) -> bool {
+        let mut state = self.state();
+        if !state.members.is_empty() || state.local_run.is_some() {
+            return false;
+        }
+        state.loaded = false;
+        true
+    }
+
+    /// The newest message here.
+    pub fn head(&self) -> Seq {
+        self.state().tail.head()
+    }
+
+    /// The title as the members know it.
+    pub fn title(&self) -> Option<Arc<str>> {
+        self.state().title.clone()
+    }
+
+    /// Adds a connection. One with the same device is replaced.
+    pub fn enter(&self, connection: ConnectionId, device: Option<ClientName>, mailbox: Mailbox) {
+        let mut state = self.state();
+        if device.is_some() {
+            for member in state.members.iter().filter(|member| member.device == device) {
+                member.mailbox.close(CloseReason::Replaced);
+            }
+        }
+        state.members.push(Member { connection, device, mailbox });
+        state.empty_since = None;
+    }
+
+    /// Removes a connection by its id: a late goodbye cannot remove its successor.
+    pub fn leave(&self, connection: ConnectionId, now: Instant) {
+        let mut state = self.state();
+        state.members.retain(|member| member.connection != connection);
+        if state.members.is_empty() {
+            state.empty_since.get_or_insert(now);
+        }
+    }
+
+    /// Since when nobody watches.
+    pub fn empty_since(&self) -> Option<Instant> {
+        let state = self.state();
+        if state.local_run.is_some() { None } else { state.empty_since }
+    }
+
+    /// What comes next for a cursor.
+    pub fn next(&self, cursor: &mut Cursor) -> Step {
+        cursor.next(&self.state().tail)
+    }
+
+    /// A cursor for a connection that has applied everything up to `sent`, the head that it is caught up to, together.
+    pub fn cursor(&self, sent: Seq) -> (Cursor, Seq) {
+        let head = self.state().tail.head();
+        (Cursor::new(sent.min(head), head), head)
+    }
+
+    /// Takes a committed message. Returns whether messages before it are missing here.
+    pub fn offer(&self, message: Arc<Message>) -> bool {
+        let mut state = self.state();
+        if state.local_run.is_some() && message.run_id == state.local_run && message.in_reply_to.is_some() {
+            state.local_run = None;
+        }
+        state.tail.offer(message);
+        state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
+        ring(&state.members);
+        state.tail.has_gap()
+    }
+
+    /// A run of this process begins: its text will be written here.
+    pub fn begin(&self, answer: Answer) {
+        let mut state = self.state();
+        state.local_run = Some(answer.run_id);
+        state.tail.answer = Some(answer);
+        ring(&state.members);
+    }
+
+    /// Adds text to the answer of a run of this process.
+    pub fn write(&self, run: RunId, text: &str) {
+        let mut state = self.state();
+        if let Some(answer) = state.tail.answer.as_mut().filter(|answer| answer.run_id == run) {
+            answer.text.push_str(text);
+            ring(&state.members);
+        }
+    }
+
+    /// A run of this process is over without a message: released, or somebody else's by now.
+    pub fn abandon(&self, run: RunId) {
+        let mut state = self.state();
+        if state.local_run == Some(run) {
+            state.local_run = None;
+            state.tail.answer = None;
+            ring(&state.members);
+        }
+    }
+
+    /// The answer being written by another process, as the store has it now; ignored while one is written here.
+    pub fn mirror(&self, answer: Option<Answer>) {
+        let mut state = self.state();
+        if state.local_run.is_none() && state.tail.answer != answer {
+            state.tail.answer = answer;
+            ring(&state.members);
+        }
+    }
+
+    /// What is known here of another process's answer: run, try, bytes of text.
+    pub fn mirrored(&self) -> Option<(RunId, u32, usize)> {
+        let state = self.state();
+        if state.local_run.is_some() {
+            return None;
+        }
+        state.tail.answer.as_ref().map(|answer| (answer.run_id, answer.attempt, answer.text.len()))
+    }
+
+    /// The answer being written, whoever writes it.
+    pub fn answer(&self) -> Option<Answer> {
+        self.state().tail.answer.clone()
+    }
+
+    /// Whether a run of this process writes here.
+    pub fn has_local_run(&self) -> bool {
+        self.state().local_run.is_some()
+    }
+
+    /// Whether an answer is being written, here or elsewhere.
+    pub fn is_answering(&self) -> bool {
+        self.state().tail.answer.is_some()
+    }
+
+    /// The session has another title: tells everybody if that is news.
+    pub fn rename(&self, title: Option<Arc<str>>) {
+        let mut state = self.state();
+        if state.title != title {
+            state.title.clone_from(&title);
+            for member in &state.members {
+                member.mailbox.put(Signal::Renamed(title.clone()));
+            }
+        }
+    }
+
+    /// Tells everybody something beside the log.
+    pub fn post(&self, signal: &Signal) {
+        for member in &self.state().members {
+            member.mailbox.put(signal.clone());
+        }
+    }
+
+    /// The session is gone: everybody is told and closed, but for the connection that deleted it.
+    pub fn delete(&self, by: Option<ConnectionId>) {
+        let mut state = self.state();
+        state.deleted = true;
+        state.tail.answer = None;
+        for member in state.members.iter().filter(|member| Some(member.connection) != by) {
+            member.mailbox.close(CloseReason::SessionDeleted);
+        }
+    }
+
+    /// Whether the session was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.state().deleted
+    }
+
+    /// Frees what nobody is behind on.
+    pub fn shrink(&self) {
+        self.state().tail.trim(0, 0);
+    }
+}
+
+fn ring(members: &[Member]) {
+    for member in members {
+        member.mailbox.ring();
+    }
+}

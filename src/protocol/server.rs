@@ -1,0 +1,472 @@
+//! What the server says: every frame, its fields in the order of the wire, and how it becomes text.
+//!
+//! Frames borrow what they can, since they live only until they are encoded. `ws` and `http` build them.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::{ErrorCode, Refusal};
+use super::text::Timestamp;
+use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId};
+
+/// A frame to a client.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame<'a> {
+    /// Something the client should know.
+    Notification(Notification<'a>),
+    /// How things stand, or the answer to a command.
+    Status(Status<'a>),
+    /// A user's message written elsewhere, or replayed.
+    Query(Query<'a>),
+    /// Text as it is written.
+    Delta(Delta<'a>),
+    /// A whole answer, durable.
+    Response(Box<Response<'a>>),
+    /// A refusal or a failure.
+    Error(ErrorFrame<'a>),
+}
+
+impl ServerFrame<'_> {
+    /// The frame as one line of JSON.
+    pub fn encode(&self) -> String {
+        // Only a map with keys that are no strings, or a failing Serialize, could err; there is neither.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// `type: notification`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Notification<'a> {
+    /// First frame once authenticated.
+    Welcome(Box<Welcome<'a>>),
+    /// Pushed by another service.
+    Message(Box<Pushed<'a>>),
+    /// Acknowledged on another device.
+    Cleared(Cleared<'a>),
+    /// The session closes for want of activity.
+    Timeout(Plain<'a>),
+}
+
+/// `event: welcome`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// `Connected to Agent WebSocket. Session ID: <uuid>`.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The session of this connection.
+    pub session_id: SessionId,
+    /// Whether it existed before.
+    pub resumed: bool,
+    /// All up to here has been sent on this connection, or will be before `live`.
+    pub head: Seq,
+    /// The earliest message that can still be read.
+    pub first_available: Seq,
+    /// This connection, for logs.
+    pub connection_id: ConnectionId,
+    /// Who the token says you are.
+    pub user_id: Cow<'a, str>,
+    /// The version of this contract.
+    pub protocol: u32,
+    /// How long the server may be silent.
+    pub heartbeat_ms: u64,
+    /// The largest frame that the server takes.
+    pub max_message_bytes: usize,
+    /// When the token must have been renewed.
+    pub token_expires_at: Timestamp,
+    /// How to come back.
+    pub reconnect: Reconnect,
+    /// What the catch-up leaves out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+}
+
+/// How a client should come back after a cut.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reconnect {
+    /// The first wait.
+    pub base_ms: u64,
+    /// The longest wait.
+    pub max_ms: u64,
+    /// How much to vary it.
+    pub jitter_ms: u64,
+}
+
+/// Messages that a catch-up leaves out, both ends inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The first one left out.
+    pub from: Seq,
+    /// The last one left out.
+    pub to: Seq,
+}
+
+/// `event: message`: a row of `agent.notifications`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pushed<'a> {
+    /// The text.
+    pub content: Cow<'a, str>,
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// By which repeats are known and by which it is acknowledged.
+    pub notification_id: NotificationId,
+    /// The writer's word for what it is.
+    pub kind: Cow<'a, str>,
+    /// A heading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Cow<'a, str>>,
+    /// The writer's own data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Cow<'a, Value>>,
+    /// `high`, `normal` or `low`.
+    pub priority: Cow<'a, str>,
+    /// When the row was inserted.
+    pub created_at: Timestamp,
+    /// The session that it is about, or null.
+    pub session_id: Option<SessionId>,
+    /// Its place in the conversation, once, if it became part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// Its message, once, if it became part of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// Sent to catch up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+}
+
+/// `event: cleared`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cleared<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What was acknowledged.
+    pub notification_ids: Vec<NotificationId>,
+}
+
+/// A frame of text only.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plain<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+/// `type: status`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Status<'a> {
+    /// The query is durable.
+    Accepted(Accepted<'a>),
+    /// A run starts.
+    Thinking(Thinking<'a>),
+    /// The catch-up is complete.
+    Live(Live<'a>),
+    /// A run changed.
+    Run(RunChanged<'a>),
+    /// The session was renamed or deleted.
+    Session(SessionChanged<'a>),
+    /// The server is there.
+    Heartbeat(Live<'a>),
+    /// The token expires soon.
+    TokenExpiring(TokenExpiring<'a>),
+    /// The server restarts.
+    Draining(Draining<'a>),
+    /// Feedback was stored.
+    Feedback(FeedbackStored<'a>),
+    /// A command was carried out: its `event` is the command's name.
+    #[serde(untagged)]
+    Done(Done<'a>),
+}
+
+/// `event: accepted`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Accepted<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When the query became durable.
+    pub timestamp: Timestamp,
+    /// The query's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<ClientName>,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Its message.
+    pub message_id: MessageId,
+    /// The run that answers it.
+    pub run_id: RunId,
+    /// 0 = running.
+    pub queue_position: u32,
+    /// The same `id` was accepted before; this repeats that answer.
+    pub duplicate: bool,
+}
+
+/// `event: thinking`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Thinking<'a> {
+    /// `Thinking...`
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The query's message.
+    pub in_reply_to: MessageId,
+    /// The answer to come.
+    pub message_id: MessageId,
+    /// Sent to catch up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+}
+
+/// `event: live` and `event: heartbeat`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Live<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// All up to here has been sent on this connection.
+    pub head: Seq,
+}
+
+/// `event: run`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunChanged<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Which run.
+    pub run_id: RunId,
+    /// What it is now.
+    pub state: Cow<'a, str>,
+    /// Which try at the answer.
+    pub attempt: u32,
+}
+
+/// `event: session`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SessionChanged<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Its title now.
+    pub title: Option<Cow<'a, str>>,
+    /// Whether it is gone.
+    pub deleted: bool,
+}
+
+/// `event: token_expiring`.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenExpiring<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// When the token must have been renewed.
+    pub expires_at: Timestamp,
+}
+
+/// `event: draining`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Draining<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// When to come back.
+    pub retry_after_ms: u64,
+}
+
+/// `event: feedback`.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeedbackStored<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The frame's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<ClientName>,
+    /// About which answer.
+    pub message_id: MessageId,
+}
+
+/// A command was carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Done<'a> {
+    /// The command's name.
+    pub event: &'static str,
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The frame's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<ClientName>,
+    /// When the token must have been renewed; of `auth` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The result.
+    pub data: Value,
+}
+
+/// `type: query`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Query<'a> {
+    /// The question.
+    pub content: Cow<'a, str>,
+    /// When it became durable.
+    pub timestamp: Timestamp,
+    /// The client's own id for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Cow<'a, str>>,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Its message.
+    pub message_id: MessageId,
+    /// The run that answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// Sent to catch up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+}
+
+/// `type: delta`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delta<'a> {
+    /// The text from `offset` on.
+    pub content: Cow<'a, str>,
+    /// When it was sent.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// The answer it belongs to.
+    pub message_id: MessageId,
+    /// Which run.
+    pub run_id: RunId,
+    /// Which try at the answer: a higher one starts from nothing.
+    pub attempt: u32,
+    /// Where the text stands in the answer, in UTF-16 code units.
+    pub offset: u64,
+    /// Sent to catch up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+}
+
+/// `type: response`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Response<'a> {
+    /// The whole answer.
+    pub content: Cow<'a, str>,
+    /// When it became durable.
+    pub timestamp: Timestamp,
+    /// Which session.
+    pub session_id: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Its message.
+    pub message_id: MessageId,
+    /// The query's message.
+    pub in_reply_to: Option<MessageId>,
+    /// Which run.
+    pub run_id: Option<RunId>,
+    /// `complete`, `cancelled`, `incomplete` or `failed`.
+    pub state: Cow<'a, str>,
+    /// Why it is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<RunError>,
+    /// The provider's reason for the end.
+    pub finish_reason: Option<Cow<'a, str>>,
+    /// The model that wrote it.
+    pub model: Option<Cow<'a, str>>,
+    /// What it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The answer's length in UTF-16 code units.
+    pub length: u64,
+    /// SHA-256 of the answer's UTF-8, in hex.
+    pub sha256: String,
+    /// Sent to catch up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
+}
+
+/// Why an answer is not complete.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RunError {
+    /// What clients switch on.
+    pub code: ErrorCode,
+    /// Whether asking again may help.
+    pub retryable: bool,
+}
+
+/// What an answer took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub input_tokens: Option<i64>,
+    /// Tokens of the answer.
+    pub output_tokens: Option<i64>,
+    /// Money, in US dollars.
+    pub cost_usd: Option<f64>,
+}
+
+/// `type: error`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorFrame<'a> {
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The frame that this answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re: Option<ClientName>,
+    /// The run that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+    /// What clients switch on.
+    pub code: ErrorCode,
+    /// Whether the same may succeed later.
+    pub retryable: bool,
+    /// When to come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl ErrorFrame<'static> {
+    /// The frame that tells a client of a refusal.
+    pub fn of(refusal: Refusal, re: Option<ClientName>, timestamp: Timestamp) -> Self {
+        Self {
+            content: refusal.content,
+            timestamp,
+            re,
+            run_id: None,
+            code: refusal.code,
+            retryable: refusal.code.is_retryable(),
+            retry_after_ms: refusal.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Answers in the making. A run belongs to its session and to no socket; it ends in exactly one durable message.
+//!
+//! ```text
+//!              append (the session is idle and there is room)
+//!      ┌──────────────────────────────────────────────────────────┐
+//!      │                                                          ▼
+//!  (query) ── append ──► queued ── claim, or the chain ──────► running ── answer ──► complete
+//!                          │ ▲      after an answer               │ │                cancelled
+//!                          │ │                                    │ │                incomplete (some text, then a fault)
+//!                          │ └──── release (nothing was shown) ───┘ │                failed     (no text)
+//!                          │                                        │
+//!                          └── unqueue ──► cancelled                └─ take over (the owner's lease ran out): the same
+//!                                                                      run under a higher fence, then answer or release
+//! ```
+//!
+//! Each arrow is one short transaction in `store`. Every claim raises the session's fence and every later write carries
+//! it, so a process that was given up for dead cannot write; the first terminal state stands. `execute` carries a run
+//! through, `conclude` decides how it ends, `scribe` writes its text behind, `dispatch` claims what waits, `lease` keeps
+//! this process's claims alive and takes over those of dead ones.
+
+mod conclude;
+mod dispatch;
+mod execute;
+mod lease;
+mod prepare;
+mod scribe;
+
+pub use dispatch::Dispatcher;
+pub use lease::Lease;
+pub use scribe::Scribe;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::feed::Feed;
+use crate::ids::{NodeId, RunId, SessionId, SessionKey};
+use crate::llm::Provider;
+use crate::log::Claimed;
+use crate::notify::hub::Hub;
+use crate::notify::notifier::{Hint, Notifier};
+use crate::shutdown::Tasks;
+use crate::store::Store;
+use crate::store::append::Appender;
+
+/// Why a run is told to stop before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody asked for it.
+    Cancelled,
+    /// It is another process's by now, or its session is gone.
+    Lost,
+    /// This process ends.
+    Ending,
+}
+
+/// A run's ear for being stopped. The first reason stands.
+#[derive(Clone, Debug, Default)]
+struct StopSignal {
+    token: CancellationToken,
+    reason: Arc<OnceLock<Stop>>,
+}
+
+impl StopSignal {
+    fn stop(&self, reason: Stop) {
+        let _ = self.reason.set(reason);
+        self.token.cancel();
+    }
+
+    async fn stopped(&self) -> Stop {
+        self.token.cancelled().await;
+        self.reason.get().copied().unwrap_or(Stop::Ending)
+    }
+}
+
+/// What holds for every run.
+#[derive(Clone, Debug)]
+pub struct RunPolicy {
+    /// The model where neither the query nor the session names one.
+    pub model: String,
+    /// Models to ask when it fails.
+    pub fallbacks: Vec<String>,
+    /// How freely the model writes.
+    pub temperature: f64,
+    /// The longest answer, in tokens.
+    pub max_tokens: u32,
+    /// What of the log it sees.
+    pub window: crate::prompt::Window,
+    /// How often a run may be started.
+    pub max_attempts: u32,
+    /// Runs a user, on all processes; 0 = no limit.
+    pub max_runs_per_user: u32,
+    /// Runs on this process; 0 = no limit.
+    pub max_runs_per_node: u32,
+    /// How often text is stored while it is written.
+    pub chunk_flush: Duration,
+    /// How long this process may be silent before its runs are taken over.
+    pub lease: Duration,
+    /// How often dead processes' runs are looked for.
+    pub reaper_interval: Duration,
+    /// How often to look for work without a hint.
+    pub poll: Duration,
+    /// Makes the name of a user towards the provider: nobody without it can tell who is meant.
+    pub user_pepper: String,
+}
+
+/// What runs need of the process.
+#[derive(Debug)]
+pub struct RunContext {
+    /// The database.
+    pub store: Store,
+    /// The way into the log.
+    pub appender: Appender,
+    /// The rooms.
+    pub hub: Arc<Hub>,
+    /// Keeps rooms in step.
+    pub feed: Feed,
+    /// Tells other processes.
+    pub notifier: Notifier,
+    /// The model's provider.
+    pub provider: Provider,
+    /// This process.
+    pub node: NodeId,
+    /// The time.
+    pub clock: Clock,
+    /// Starts tasks.
+    pub tasks: Tasks,
+}
+
+#[derive(Debug)]
+struct Running {
+    key: SessionKey,
+    stop: StopSignal,
+}
+
+/// The runs of this process.
+#[derive(Debug)]
+pub struct Runs {
+    context: RunContext,
+    policy: RunPolicy,
+    places: Arc<Semaphore>,
+    running: Mutex<HashMap<RunId, Running>>,
+    scribe: scribe::Desk,
+    work: Notify,
+    /// Others wait for a place here: a run that ends gives its place back instead of keeping it for its session.
+    crowded: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// The way by which commits start runs. Never more than there are places, since each carries one.
+pub type StartSender = mpsc::UnboundedSender<(Claimed, OwnedSemaphorePermit)>;
+
+/// The other end of a [`StartSender`].
+pub type StartReceiver = mpsc::UnboundedReceiver<(Claimed, OwnedSemaphorePermit)>;
+
+/// The places for runs on a process; 0 = as many as are asked for.
+pub fn places(max_runs_per_node: u32) -> Arc<Semaphore> {
+    let places = if max_runs_per_node == 0 { Semaphore::MAX_PERMITS } else { max_runs_per_node as usize };
+    Arc::new(Semaphore::new(places))
+}
+
+impl Runs {
+    /// No runs yet, and the task that stores their text.
+    pub fn new(context: RunContext, policy: RunPolicy) -> (Arc<Self>, Scribe) {
+        let (desk, receiver) = scribe::desk();
+        let places = places(policy.max_runs_per_node);
+        let runs = Arc::new(Self {
+            context,
+            policy,
+            places,
+            running: Mutex::default(),
+            scribe: desk,
+            work: Notify::new(),
+            crowded: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        });
+        (Arc::clone(&runs), Scribe::new(runs, receiver))
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<RunId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more run, if there is one and the process takes more.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if self.draining.load(Ordering::Relaxed) {
+            return None;
+        }
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// Starts what commits hand over until nobody can commit any more.
+    pub async fn start_committed(self: Arc<Self>, mut starts: StartReceiver) {
+        while let Some((run, place)) = starts.recv().await {
+            self.start(run, place);
+        }
+    }
+
+    /// Starts a claimed run.
+    pub fn start(self: &Arc<Self>, run: Claimed, place: OwnedSemaphorePermit) {
+        let stop = StopSignal::default();
+        self.running().insert(run.run_id, Running { key: run.key.clone(), stop: stop.clone() });
+        let runs = Arc::clone(self);
+        self.context.tasks.spawn("run", async move {
+            let id = run.run_id;
+            execute::execute(&runs, run, place, stop).await;
+            runs.running().remove(&id);
+            runs.look_for_work();
+        });
+    }
+
+    /// Stops a run of this process. `false` when it is not (any more) here.
+    pub fn stop(&self, run: RunId, reason: Stop) -> bool {
+        self.running().get(&run).map(|running| running.stop.stop(reason)).is_some()
+    }
+
+    /// Stops the run of a session, if it is here: the session is gone.
+    pub fn stop_session(&self, key: &SessionKey) {
+        for running in self.running().values().filter(|running| running.key == *key) {
+            running.stop.stop(Stop::Lost);
+        }
+    }
+
+    /// Whether a run is executed here.
+    pub fn is_running(&self, run: RunId) -> bool {
+        self.running().contains_key(&run)
+    }
+
+    /// How many runs there are here.
+    pub fn count(&self) -> usize {
+        self.running().len()
+    }
+
+    /// Something may wait for a place here.
+    pub fn look_for_work(&self) {
+        self.work.notify_one();
+    }
+
+    /// Something waits and there is no place here: others may have one.
+    pub fn offer_work(&self) {
+        self.work.notify_one();
+        self.context.notifier.send(Hint::Work);
+    }
+
+    /// A hint: somebody may have cancelled a run of this session here.
+    pub async fn look_for_cancellation(&self, session: Option<SessionId>) {
+        let concerned =
+            self.running().values().any(|run| session.is_none_or(|session| run.key.session_id == session));
+        if !concerned {
+            return;
+        }
+        match self.context.store.cancelled_runs(self.context.node).await {
+            Ok(runs) => {
+                for run in runs {
+                    self.stop(run, Stop::Cancelled);
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "cancellations could not be looked for"),
+        }
+        // A session that was deleted has no rows left to ask: its runs find out when they are told to stop.
+        if let Some(session) = session {
+            self.stop_if_deleted(session).await;
+        }
+    }
+
+    async fn stop_if_deleted(&self, session: SessionId) {
+        let keys: Vec<SessionKey> = self
+            .running()
+            .values()
+            .filter(|run| run.key.session_id == session)
+            .map(|run| run.key.clone())
+            .collect();
+        for key in keys {
+            if matches!(self.context.store.find_session(&key).await, Ok(None)) {
+                self.stop_session(&key);
+            }
+        }
+    }
+
+    /// No new runs from here on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every run: those that showed nothing go back to the queue, the others end with what they have.
+    pub fn end_all(&self) {
+        for running in self.running().values() {
+            running.stop.stop(Stop::Ending);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Carries one run through: prepare, stream, store the end. Its text goes straight to the room, and behind to the scribe.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::conclude::{Conclusion, Ending, Shown, conclude};
+use super::prepare::{Prepared, prepare};
+use super::{Runs, Stop, StopSignal};
+use crate::llm::Event;
+use crate::log::{AnswerState, Claimed};
+use crate::notify::room::Room;
+use crate::protocol::error::ErrorCode;
+use crate::protocol::server::Usage;
+use crate::protocol::text::Timestamp;
+use crate::session::replay::Answer;
+use crate::store::StoreError;
+use crate::store::append::{AnswerOutcome, NewAnswer};
+use crate::store::chunks::PromptRecord;
+
+/// What a run has brought so far.
+#[derive(Debug, Default)]
+struct Draft {
+    text: String,
+    model: Option<String>,
+    generation_id: Option<String>,
+    prompt: Option<PromptRecord>,
+    first_token_at: Option<Timestamp>,
+}
+
+/// Runs a claimed run to its end.
+pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePermit, stop: StopSignal) {
+    let began = Instant::now();
+    let room = runs.context.hub.room(&run.key, began);
+    room.begin(Answer {
+        run_id: run.run_id,
+        attempt: run.attempt,
+        in_reply_to: run.query_id,
+        message_id: run.answer_id,
+        started_at: Timestamp(runs.context.clock.now()),
+        text: String::new(),
+    });
+    let mut draft = Draft::default();
+    let ending = generate(runs, &run, &room, &stop, &mut draft).await;
+    let shown = if draft.text.is_empty() { Shown::Nothing } else { Shown::Text };
+    let conclusion = conclude(&ending, shown, run.attempt, runs.policy.max_attempts);
+    log(&run, &ending, conclusion, &draft, began);
+    match conclusion {
+        Conclusion::Answer(state, error) => {
+            let answer = answer(run, draft, ending, state, error);
+            store_answer(runs, &room, answer, Some(place)).await;
+        }
+        Conclusion::Release => release(runs, &room, &run).await,
+        Conclusion::Drop => {
+            runs.scribe.end(run.run_id);
+            give_up(runs, &room, &run);
+        }
+    }
+}
+
+/// Streams the answer into the room until something ends it.
+async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, draft: &mut Draft) -> Ending {
+    let prepared = tokio::select! {
+        biased;
+        reason = stop.stopped() => return Ending::Stopped(reason),
+        prepared = prepare(runs, run) => prepared,
+    };
+    let Prepared { request, record } = match prepared {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => return Ending::Stopped(Stop::Lost),
+        Err(error) => {
+            tracing::warn!(error = %error, run = %run.run_id, "a prompt could not be read");
+            return Ending::Unprepared;
+        }
+    };
+    draft.prompt = Some(record.clone());
+    draft.model = Some(request.model.clone());
+    runs.scribe.begin(run, record);
+    let mut generation = runs.context.provider.start(request);
+    loop {
+        let event = tokio::select! {
+            biased;
+            reason = stop.stopped() => return Ending::Stopped(reason),
+            event = generation.next() => event,
+        };
+        match event {
+            Some(Ok(Event::Started { generation_id })) => {
+                if let Some(id) = &generation_id {
+                    runs.scribe.generation(run.run_id, id);
+                }
+                draft.generation_id = generation_id.or(draft.generation_id.take());
+            }
+            Some(Ok(Event::Text(text))) => {
+                room.write(run.run_id, &text);
+                if draft.text.is_empty() {
+                    draft.first_token_at = Some(Timestamp(runs.context.clock.now()));
+                }
+                draft.text.push_str(&text);
+                runs.scribe.write(run.run_id, &text);
+            }
+            Some(Ok(Event::Finished(finish))) => return Ending::Finished(finish),
+            Some(Err(error)) => return Ending::Failed(error),
+            None => return Ending::Stopped(Stop::Ending),
+        }
+    }
+}
+
+fn answer(run: Claimed, draft: Draft, ending: Ending, state: AnswerState, error: Option<ErrorCode>) -> NewAnswer {
+    let finish = match ending {
+        Ending::Finished(finish) => Some(finish),
+        _ => None,
+    };
+    let usage = finish.as_ref().and_then(|finish| finish.usage).map(|usage| Usage {
+        input_tokens: Some(i64::from(usage.input_tokens)),
+        output_tokens: Some(i64::from(usage.output_tokens)),
+        cost_usd: usage.cost_usd,
+    });
+    let finish_reason = finish.as_ref().map(|finish| finish.finish_reason.as_str().to_owned());
+    let model = finish.as_ref().and_then(|finish| finish.model.clone()).or(draft.model);
+    let generation_id = finish.and_then(|finish| finish.generation_id).or(draft.generation_id);
+    NewAnswer {
+        run,
+        content: Arc::from(draft.text),
+        state,
+        model,
+        finish_reason,
+        error,
+        generation_id,
+        usage,
+        prompt: draft.prompt,
+        first_token_at: draft.first_token_at,
+        place: None,
+    }
+}
+
+/// Stores the end of a run, for as long as it takes: until it is stored, refused, or the process gives up.
+pub(super) async fn store_answer(
+    runs: &Runs,
+    room: &Room,
+    mut answer: NewAnswer,
+    mut place: Option<OwnedSemaphorePermit>,
+) {
+    let run = answer.run.clone();
+    // The session's next run may keep the place, unless other sessions wait for one here.
+    answer.place = if runs.may_chain() { place.take() } else { None };
+    loop {
+        let again = copy(&answer);
+        match runs.context.appender.answer(answer).await {
+            Ok(AnswerOutcome::Stored(_)) => break,
+            Ok(AnswerOutcome::Fenced) => {
+                tracing::warn!(run = %run.run_id, fence = run.fence.0, "a late answer was refused: the run is another's by now");
+                give_up(runs, room, &run);
+                break;
+            }
+            Ok(AnswerOutcome::Missing) => {
+                give_up(runs, room, &run);
+                break;
+            }
+            Err(StoreError::Unavailable(_)) if !runs.context.tasks.stop().is_cancelled() => {
+                tracing::error!(run = %run.run_id, "an answer waits for the database");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                answer = again;
+            }
+            Err(error) => {
+                tracing::error!(error = %error, run = %run.run_id, "an answer could not be stored");
+                give_up(runs, room, &run);
+                break;
+            }
+        }
+    }
+    runs.scribe.end(run.run_id);
+    drop(place);
+}
+
+/// The run is not ours any more; what became of it, an answer by somebody else for one, is in the store.
+fn give_up(runs: &Runs, room: &Room, run: &Claimed) {
+    room.abandon(run.run_id);
+    runs.context.feed.hinted(run.key.session_id);
+}
+
+/// The answer once more, without its place: that went with the first try.
+fn copy(answer: &NewAnswer) -> NewAnswer {
+    NewAnswer {
+        run: answer.run.clone(),
+        content: Arc::clone(&answer.content),
+        state: answer.state,
+        model: answer.model.clone(),
+        finish_reason: answer.finish_reason.clone(),
+        error: answer.error,
+        generation_id: answer.generation_id.clone(),
+        usage: answer.usage,
+        prompt: answer.prompt.clone(),
+        first_token_at: answer.first_token_at,
+        place: None,
+    }
+}
+
+/// Puts a run that has shown nothing back into its queue.
+pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
+    runs.scribe.end(run.run_id);
+    match runs.context.store.release_run(run).await {
+        Ok(Some(watchers)) => {
+            room.abandon(run.run_id);
+            room.post(&crate::notify::mailbox::Signal::Run {
+                run_id: run.run_id,
+                state: "queued",
+                attempt: run.attempt,
+            });
+            runs.context.feed.tell(run.key.session_id, &watchers);
+            runs.offer_work();
+        }
+        Ok(None) => room.abandon(run.run_id),
+        Err(error) => {
+            tracing::warn!(error = %error, run = %run.run_id, "a run could not be released; its lease will run out");
+            room.abandon(run.run_id);
+        }
+    }
+}
+
+/// The one line that tells a run's story.
+fn log(run: &Claimed, ending: &Ending, conclusion: Conclusion, draft: &Draft, began: Instant) {
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if let Ending::Failed(error) = ending {
+        tracing::warn!(run = %run.run_id, session = %run.key.session_id, error = %error, "the provider failed");
+    }
+    tracing::info!(
+        run = %run.run_id,
+        session = %run.key.session_id,
+        attempt = run.attempt,
+        conclusion = ?conclusion,
+        text_bytes = draft.text.len(),
+        duration_ms,
+        "run"
+    );
+}

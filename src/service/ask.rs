@@ -1,0 +1,163 @@
+//! Asking, and what may happen to an answer: query, cancel, regenerate, queue.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Service, limit_or_off, limited, unavailable};
+use crate::ids::{ClientName, MessageId, RunId, SessionKey};
+use crate::notify::notifier::Hint;
+use crate::protocol::client::Query;
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::runs::Stop;
+use crate::store::append::{Accepted, NewQuery, QueryOutcome};
+use crate::store::runs::{CancelOutcome, RegenerateOutcome, Waiting};
+
+/// What became of a wish to stop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cancelled {
+    /// The run, if there was one.
+    pub run_id: Option<RunId>,
+    /// `cancelling`, `cancelled`, `none`, or the state in which it had ended before.
+    pub state: String,
+}
+
+impl Service {
+    /// Stores a query under a message id of the caller's choice and starts its run where it may.
+    ///
+    /// # Errors
+    /// What to tell the client: nothing was stored then, and the query's id stays free, unless the database failed.
+    pub async fn ask(&self, key: &SessionKey, message_id: MessageId, query: Query) -> Result<Accepted, Refusal> {
+        self.limiter.check_query(&key.user_id).map_err(|limit| limited(&limit))?;
+        if let Some(model) = &query.model {
+            self.check_model(model.as_str())?;
+        }
+        let outcome = self
+            .appender
+            .query(NewQuery {
+                key: key.clone(),
+                message_id,
+                client_id: query.id,
+                content: Arc::from(query.content.into_string()),
+                metadata: query.metadata.map(Value::Object),
+                run_id: RunId::new(),
+                answer_id: MessageId::new(),
+                model: query.model.map(|model| model.into_string()),
+                priority: query.priority,
+                on_busy: query.on_busy,
+                place: self.runs.place(),
+            })
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match outcome {
+            QueryOutcome::Accepted(accepted) => {
+                if accepted.queue_position > 0 && !accepted.duplicate {
+                    self.runs.look_for_work();
+                }
+                Ok(accepted)
+            }
+            QueryOutcome::Conflict => {
+                Err(Refusal::new(ErrorCode::IdConflict, "This id was used for another message"))
+            }
+            QueryOutcome::Busy => Err(Refusal::new(ErrorCode::Busy, "An answer is being written")),
+            QueryOutcome::QueueFull => {
+                Err(Refusal::new(ErrorCode::QueueFull, "Too many queries wait in this session"))
+            }
+            QueryOutcome::Missing => Err(Refusal::not_found("session")),
+        }
+    }
+
+    /// Whether a client may choose this model.
+    ///
+    /// # Errors
+    /// `model_unavailable`.
+    pub fn check_model(&self, model: &str) -> Result<(), Refusal> {
+        if self.settings.agent.allowed_models.iter().any(|allowed| allowed == model) {
+            return Ok(());
+        }
+        Err(Refusal::new(ErrorCode::ModelUnavailable, "This model cannot be chosen here"))
+    }
+
+    /// Stops the run in progress, or the one named, on whichever process it is; takes a waiting one out of the queue.
+    ///
+    /// # Errors
+    /// `not_found` when a run is named that this session does not have.
+    pub async fn cancel(&self, key: &SessionKey, run: Option<RunId>) -> Result<Cancelled, Refusal> {
+        let outcome = self.store.cancel_run(key, run).await.map_err(|error| unavailable(&error))?;
+        Ok(match outcome {
+            CancelOutcome::Requested { run_id, node } => {
+                if !self.runs.stop(run_id, Stop::Cancelled)
+                    && let Some(node) = node
+                {
+                    self.notifier.send(Hint::Cancel(node, key.session_id));
+                }
+                Cancelled { run_id: Some(run_id), state: "cancelling".to_owned() }
+            }
+            CancelOutcome::Queued(run_id) => {
+                self.take_out(key, run_id).await?;
+                Cancelled { run_id: Some(run_id), state: "cancelled".to_owned() }
+            }
+            CancelOutcome::Ended { run_id, state } => Cancelled { run_id: Some(run_id), state },
+            CancelOutcome::Nothing if run.is_some() => return Err(Refusal::not_found("run")),
+            CancelOutcome::Nothing => Cancelled { run_id: None, state: "none".to_owned() },
+        })
+    }
+
+    /// Takes a waiting query out of the queue.
+    ///
+    /// # Errors
+    /// `not_found` when it does not wait.
+    pub async fn unqueue(&self, key: &SessionKey, query: MessageId) -> Result<RunId, Refusal> {
+        let run = self.store.find_waiting_run(key, query).await.map_err(|error| unavailable(&error))?;
+        let run = run.ok_or_else(|| Refusal::not_found("waiting query"))?;
+        self.take_out(key, run).await?;
+        Ok(run)
+    }
+
+    async fn take_out(&self, key: &SessionKey, run: RunId) -> Result<(), Refusal> {
+        let watchers = self.store.unqueue_run(key, run).await.map_err(|error| unavailable(&error))?;
+        let watchers = watchers.ok_or_else(|| Refusal::not_found("waiting query"))?;
+        self.feed.changed(key.session_id, &watchers);
+        Ok(())
+    }
+
+    /// What waits in a session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn queue(&self, key: &SessionKey) -> Result<Vec<Waiting>, Refusal> {
+        self.store.list_queue(key).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Asks for a new answer to a query.
+    ///
+    /// # Errors
+    /// `not_found`, `id_conflict`, `queue_full`, `rate_limited`.
+    pub async fn regenerate(
+        &self,
+        key: &SessionKey,
+        message: Option<MessageId>,
+        id: Option<&ClientName>,
+    ) -> Result<RegenerateOutcome, Refusal> {
+        self.limiter.check_query(&key.user_id).map_err(|limit| limited(&limit))?;
+        let max_queue = limit_or_off(self.settings.limits.queue_depth);
+        let outcome = self
+            .store
+            .regenerate(key, message, id, max_queue)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match outcome {
+            RegenerateOutcome::Conflict => {
+                Err(Refusal::new(ErrorCode::IdConflict, "This id was used for another message"))
+            }
+            RegenerateOutcome::QueueFull => {
+                Err(Refusal::new(ErrorCode::QueueFull, "Too many queries wait in this session"))
+            }
+            RegenerateOutcome::Missing => Err(Refusal::not_found("message")),
+            queued @ RegenerateOutcome::Queued { .. } => {
+                self.runs.look_for_work();
+                Ok(queued)
+            }
+        }
+    }
+}

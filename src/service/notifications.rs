@@ -1,0 +1,42 @@
+//! A user's notifications: what is pending, and acknowledging it.
+
+use std::sync::Arc;
+
+use super::{Service, unavailable};
+use crate::ids::{ConnectionId, NotificationId, UserId};
+use crate::notify::mailbox::Signal;
+use crate::protocol::client::Ack;
+use crate::protocol::error::Refusal;
+use crate::store::notifications::PendingNotification;
+
+impl Service {
+    /// What a user has not acknowledged, by priority, then age.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn inbox(&self, user: &UserId, limit: u32) -> Result<Vec<PendingNotification>, Refusal> {
+        self.store.pending_notifications(user, limit).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Marks notifications as seen and tells the user's other devices.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn acknowledge(
+        &self,
+        user: &UserId,
+        ack: Ack,
+        by: Option<ConnectionId>,
+    ) -> Result<Vec<NotificationId>, Refusal> {
+        let ids = match &ack {
+            Ack::All => None,
+            Ack::Ids(ids) => Some(ids.as_slice()),
+        };
+        let done =
+            self.store.acknowledge_notifications(user, ids).await.map_err(|error| unavailable(&error))?;
+        if !done.is_empty() {
+            self.hub.post(user, &Signal::Cleared(Arc::from(done.as_slice())), by);
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,175 @@
+//! Postgres: all SQL is in this room and nowhere else.
+//!
+//! Owns the pool, the migrations, and the translation of rows into the log's own words. Refuses to know frames, sockets
+//! or providers. A transaction here is one short function of SQL, never held across anything else. `runs`, `feed`, `ws`
+//! and `http` call it.
+
+pub mod append;
+mod batch;
+pub mod chunks;
+pub mod feedback;
+pub mod messages;
+pub mod nodes;
+pub mod notifications;
+pub mod runs;
+pub mod sessions;
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// What the database can answer beside what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres cannot be reached, or takes no more work: later it may.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused what was asked, which is a fault of ours.
+    #[error("the database refused: {0}")]
+    Refused(#[source] sqlx::Error),
+    /// A stored value that this version cannot read.
+    #[error("inconsistent row in {table}.{column}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The migrations could not be applied.
+    #[error("migration failed: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The writer is gone: the server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Stopping)
+    }
+
+    /// A name for logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Refused(_) => "refused",
+            Self::Inconsistent { .. } => "inconsistent",
+            Self::Migration(_) => "migration",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let refused = match &error {
+            // Class 08 is the connection, 53 resources, 57 an operator's intervention, 40 a serialisation or a deadlock.
+            sqlx::Error::Database(database) => !database
+                .code()
+                .is_some_and(|code| ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => false,
+            _ => true,
+        };
+        if refused { Self::Refused(error) } else { Self::Unavailable(error) }
+    }
+}
+
+/// The log and everything beside it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+/// How every connection of ours is set up.
+fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(PgConnectOptions::from_str(url)?
+        .application_name(application)
+        // A query of ours that takes longer than this is a fault; the client has long been told to come back.
+        .options([
+            ("statement_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("lock_timeout", "5s"),
+            ("jit", "off"),
+        ]))
+}
+
+impl Store {
+    /// Connects, waiting up to ten seconds for the first connection.
+    ///
+    /// # Errors
+    /// When the URL is no Postgres URL, or no connection could be made in time.
+    pub async fn connect(url: &str, max_connections: u32) -> Result<Self, StoreError> {
+        let options = connect_options(url, "agent-websocket")?;
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(10))
+            // The pool finds a dead connection when it is used; asking each time costs a round trip on every query.
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await?;
+        Ok(Self { pool, options })
+    }
+
+    /// Brings the schema up to this version. Safe to run by several processes at once.
+    ///
+    /// # Errors
+    /// When a migration fails, or the database was migrated by a newer version.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        migrator().run(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the schema is the one that this version needs.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar!(r#"SELECT to_regclass('agent.migrations') IS NOT NULL AS "exists!""#)
+            .fetch_one(&self.pool)
+            .await?;
+        if !exists {
+            return Ok(false);
+        }
+        // The table is made by the migrator, not by a migration, so the macros cannot check this query.
+        let applied: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM agent.migrations WHERE success").fetch_all(&self.pool).await?;
+        Ok(migrator().iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// How a connection beside the pool is made: the writer's, the notifier's.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Closes the pool; what is in progress ends first.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// The migrations, recorded in our own schema so that nothing of ours is outside it.
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!();
+    migrator.table_name = Cow::Borrowed("agent.migrations");
+    migrator.create_schemas = Cow::Owned(vec![Cow::Borrowed("agent")]);
+    migrator
+}

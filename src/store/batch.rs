@@ -1,0 +1,295 @@
+//! One batch of the group commit: its arrays, its statement, and what each row's answer means.
+//!
+//! Only `append` calls it. The statement is the function `agent.append`; its migration says how it decides.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::StoreError;
+use super::append::{
+    Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome,
+};
+use super::chunks::PromptRecord;
+use crate::ids::{Fence, MessageId, NodeId, RunId, Seq};
+use crate::log::{AnswerState, Claimed, Message, Role};
+use crate::protocol::client::{OnBusy, Priority};
+use crate::protocol::text::Timestamp;
+
+/// What the database says of one item.
+#[derive(Debug)]
+pub(super) struct Row {
+    kind: String,
+    ord: i64,
+    outcome: String,
+    seq: Option<i64>,
+    message_id: Option<Uuid>,
+    run_id: Option<Uuid>,
+    queue_position: Option<i32>,
+    fence: Option<i64>,
+    attempt: Option<i32>,
+    created_at: time::OffsetDateTime,
+    watchers: Option<Vec<i32>>,
+    other_node: Option<i32>,
+    next_run_id: Option<Uuid>,
+    next_query_id: Option<Uuid>,
+    next_query_seq: Option<i64>,
+    next_answer_id: Option<Uuid>,
+    next_model: Option<String>,
+    next_fence: Option<i64>,
+    next_attempt: Option<i32>,
+}
+
+fn split(batch: &[Item]) -> (Vec<&NewQuery>, Vec<&NewAnswer>) {
+    let mut queries = Vec::new();
+    let mut answers = Vec::new();
+    for item in batch {
+        match item {
+            Item::Query(query, _) => queries.push(query),
+            Item::Answer(answer, _) => answers.push(answer),
+        }
+    }
+    (queries, answers)
+}
+
+fn column<T, R>(items: &[&T], value: impl Fn(&T) -> R) -> Vec<R> {
+    items.iter().map(|item| value(item)).collect()
+}
+
+fn priority(priority: Priority) -> i16 {
+    match priority {
+        Priority::High => 1,
+        Priority::Normal => 2,
+        Priority::Low => 3,
+    }
+}
+
+fn on_busy(on_busy: OnBusy) -> &'static str {
+    match on_busy {
+        OnBusy::Enqueue => "enqueue",
+        OnBusy::Reject => "reject",
+        OnBusy::Interrupt => "interrupt",
+    }
+}
+
+/// The beginning of a session's first question, as its title: one line, at most 60 characters.
+fn title(content: &str) -> String {
+    let line = content.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut title: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
+    if line.chars().count() > 60 {
+        title.push('…');
+    }
+    title
+}
+
+/// Stores a batch in one round trip and one commit.
+pub(super) async fn execute(
+    connection: &mut PgConnection,
+    node: NodeId,
+    limits: AppendLimits,
+    batch: &[Item],
+    repeated: bool,
+) -> Result<Vec<Row>, StoreError> {
+    let (q, a) = split(batch);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT kind AS "kind!", ord AS "ord!", outcome AS "outcome!", seq, message_id, run_id, queue_position, fence, attempt,
+               created_at AS "created_at!", watchers, other_node, next_run_id, next_query_id, next_query_seq, next_answer_id,
+               next_model, next_fence, next_attempt
+        FROM agent.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                          $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
+        "#,
+        node.0,
+        i32::try_from(limits.max_queue).unwrap_or(i32::MAX),
+        i32::try_from(limits.max_runs_per_user).unwrap_or(i32::MAX),
+        repeated,
+        &column(&q, |q| q.key.user_id.as_str().to_owned()),
+        &column(&q, |q| q.key.session_id.0),
+        &column(&q, |q| q.message_id.0),
+        &column(&q, |q| q.client_id.as_ref().map(ToString::to_string)) as &[Option<String>],
+        &column(&q, |q| q.content.to_string()),
+        &column(&q, |q| q.metadata.clone()) as &[Option<Value>],
+        &column(&q, |q| title(&q.content)),
+        &column(&q, |q| q.run_id.0),
+        &column(&q, |q| q.answer_id.0),
+        &column(&q, |q| q.model.clone()) as &[Option<String>],
+        &column(&q, |q| priority(q.priority)),
+        &column(&q, |q| on_busy(q.on_busy).to_owned()),
+        &column(&q, |q| q.place.is_some()),
+        &column(&a, |a| a.run.key.user_id.as_str().to_owned()),
+        &column(&a, |a| a.run.key.session_id.0),
+        &column(&a, |a| a.run.run_id.0),
+        &column(&a, |a| a.run.fence.0),
+        &column(&a, |a| a.content.to_string()),
+        &column(&a, |a| a.state.as_str().to_owned()),
+        &column(&a, |a| a.model.clone()) as &[Option<String>],
+        &column(&a, |a| a.finish_reason.clone()) as &[Option<String>],
+        &column(&a, |a| a.error.map(|code| code.as_str().to_owned())) as &[Option<String>],
+        &column(&a, |a| a.generation_id.clone()) as &[Option<String>],
+        &column(&a, |a| a.usage.and_then(|usage| usage.input_tokens)) as &[Option<i64>],
+        &column(&a, |a| a.usage.and_then(|usage| usage.output_tokens)) as &[Option<i64>],
+        &column(&a, |a| a.usage.and_then(|usage| usage.cost_usd)) as &[Option<f64>],
+        &column(&a, |a| a.prompt.as_ref().map(PromptRecord::seqs_literal)) as &[Option<String>],
+        &column(&a, |a| a.prompt.as_ref().map(PromptRecord::tokens_column)) as &[Option<i32>],
+        &column(&a, |a| a.first_token_at.map(|at| at.0)) as &[Option<time::OffsetDateTime>],
+        &column(&a, |a| a.place.is_some()),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// Tells the commits, then answers the callers.
+pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commit)) {
+    let (mut queries, mut answers) = (Vec::new(), Vec::new());
+    for row in rows {
+        if row.kind == "query" { queries.push(row) } else { answers.push(row) }
+    }
+    queries.sort_by_key(|row| row.ord);
+    answers.sort_by_key(|row| row.ord);
+    let (mut queries, mut answers) = (queries.into_iter(), answers.into_iter());
+    for item in batch {
+        match item {
+            Item::Query(query, reply) => {
+                let outcome = queries.next().ok_or_else(missing_row).and_then(|row| settle_query(query, row, committed));
+                // A caller that has gone away has been told by the commit all the same.
+                drop(reply.send(outcome));
+            }
+            Item::Answer(answer, reply) => {
+                let outcome =
+                    answers.next().ok_or_else(missing_row).and_then(|row| settle_answer(answer, row, committed));
+                drop(reply.send(outcome));
+            }
+        }
+    }
+}
+
+fn missing_row() -> StoreError {
+    StoreError::Inconsistent { table: "append", column: "ord" }
+}
+
+fn missing(column: &'static str) -> StoreError {
+    StoreError::Inconsistent { table: "append", column }
+}
+
+fn nodes(ids: Option<Vec<i32>>) -> Vec<NodeId> {
+    ids.unwrap_or_default().into_iter().map(NodeId).collect()
+}
+
+fn count(number: Option<i32>) -> u32 {
+    number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+}
+
+fn settle_query(query: NewQuery, row: Row, committed: &impl Fn(Commit)) -> Result<QueryOutcome, StoreError> {
+    match row.outcome.as_str() {
+        "appended" | "duplicate" => {}
+        "conflict" => return Ok(QueryOutcome::Conflict),
+        "busy" => return Ok(QueryOutcome::Busy),
+        "queue_full" => return Ok(QueryOutcome::QueueFull),
+        _ => return Ok(QueryOutcome::Missing),
+    }
+    let accepted = Accepted {
+        seq: Seq(row.seq.ok_or_else(|| missing("seq"))?),
+        message_id: MessageId(row.message_id.ok_or_else(|| missing("message_id"))?),
+        run_id: RunId(row.run_id.ok_or_else(|| missing("run_id"))?),
+        queue_position: count(row.queue_position),
+        created_at: Timestamp(row.created_at),
+        duplicate: row.outcome == "duplicate",
+    };
+    if accepted.duplicate {
+        return Ok(QueryOutcome::Accepted(accepted));
+    }
+    let start = row.fence.map(|fence| Claimed {
+        key: query.key.clone(),
+        run_id: accepted.run_id,
+        fence: Fence(fence),
+        attempt: count(row.attempt),
+        query_id: accepted.message_id,
+        query_seq: accepted.seq,
+        answer_id: query.answer_id,
+        model: query.model.clone(),
+    });
+    committed(Commit {
+        message: Arc::new(user_message(&query, &accepted)),
+        key: query.key,
+        watchers: nodes(row.watchers),
+        start: start.zip(query.place),
+        interrupted: row.other_node.map(NodeId),
+    });
+    Ok(QueryOutcome::Accepted(accepted))
+}
+
+fn user_message(query: &NewQuery, accepted: &Accepted) -> Message {
+    Message {
+        session_id: query.key.session_id,
+        seq: accepted.seq,
+        message_id: accepted.message_id,
+        client_id: query.client_id.as_ref().map(ToString::to_string),
+        role: Role::User,
+        content: Arc::clone(&query.content),
+        state: AnswerState::Complete,
+        in_reply_to: None,
+        run_id: Some(accepted.run_id),
+        notification_id: None,
+        model: None,
+        finish_reason: None,
+        error: None,
+        usage: None,
+        created_at: accepted.created_at,
+    }
+}
+
+fn settle_answer(answer: NewAnswer, row: Row, committed: &impl Fn(Commit)) -> Result<AnswerOutcome, StoreError> {
+    match row.outcome.as_str() {
+        "appended" => {}
+        "missing" => return Ok(AnswerOutcome::Missing),
+        _ => return Ok(AnswerOutcome::Fenced),
+    }
+    let next = next_run(&answer, &row)?;
+    let run = answer.run;
+    let message = Arc::new(Message {
+        session_id: run.key.session_id,
+        seq: Seq(row.seq.ok_or_else(|| missing("seq"))?),
+        message_id: run.answer_id,
+        client_id: None,
+        role: Role::Assistant,
+        content: answer.content,
+        state: answer.state,
+        in_reply_to: Some(run.query_id),
+        run_id: Some(run.run_id),
+        notification_id: None,
+        model: answer.model,
+        finish_reason: answer.finish_reason,
+        error: answer.error,
+        usage: answer.usage,
+        created_at: Timestamp(row.created_at),
+    });
+    committed(Commit {
+        key: run.key,
+        message: Arc::clone(&message),
+        watchers: nodes(row.watchers),
+        start: next.zip(answer.place),
+        interrupted: None,
+    });
+    Ok(AnswerOutcome::Stored(message))
+}
+
+fn next_run(answer: &NewAnswer, row: &Row) -> Result<Option<Claimed>, StoreError> {
+    let Some(run_id) = row.next_run_id else {
+        return Ok(None);
+    };
+    Ok(Some(Claimed {
+        key: answer.run.key.clone(),
+        run_id: RunId(run_id),
+        fence: Fence(row.next_fence.ok_or_else(|| missing("next_fence"))?),
+        attempt: count(row.next_attempt),
+        query_id: MessageId(row.next_query_id.ok_or_else(|| missing("next_query_id"))?),
+        query_seq: Seq(row.next_query_seq.ok_or_else(|| missing("next_query_seq"))?),
+        answer_id: MessageId(row.next_answer_id.ok_or_else(|| missing("next_answer_id"))?),
+        model: row.next_model.clone(),
+    }))
+}
+

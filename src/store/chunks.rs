@@ -1,0 +1,199 @@
+//! Text of answers being written: written behind in bulk, read by other processes and after a crash, gone in minutes.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::ids::{Fence, NodeId, RunId, Seq, SessionKey};
+
+/// A piece of an answer to be stored.
+#[derive(Clone, Debug)]
+pub struct NewChunk {
+    /// Whose session.
+    pub key: SessionKey,
+    /// Which run.
+    pub run_id: RunId,
+    /// The claim under which it is written.
+    pub fence: Fence,
+    /// Which try.
+    pub attempt: u32,
+    /// Where it stands, in bytes of UTF-8.
+    pub start_at: usize,
+    /// The text.
+    pub content: String,
+    /// The prompt's record, with the first piece.
+    pub prompt: Option<PromptRecord>,
+    /// The provider's handle on the generation, once known.
+    pub generation_id: Option<String>,
+}
+
+/// What the model saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptRecord {
+    /// `seq` of each message, in the prompt's order.
+    pub seqs: Vec<Seq>,
+    /// Estimated tokens.
+    pub tokens: usize,
+}
+
+impl PromptRecord {
+    /// As a `bigint[]` literal: arrays of arrays cannot be bound.
+    pub(super) fn seqs_literal(&self) -> String {
+        let seqs: Vec<String> = self.seqs.iter().map(ToString::to_string).collect();
+        format!("{{{}}}", seqs.join(","))
+    }
+
+    /// The estimate as the column's type.
+    pub(super) fn tokens_column(&self) -> i32 {
+        i32::try_from(self.tokens).unwrap_or(i32::MAX)
+    }
+}
+
+/// What became of a run's pieces.
+#[derive(Clone, Debug)]
+pub struct ChunkStatus {
+    /// Which run.
+    pub run_id: RunId,
+    /// Processes that show the session.
+    pub watchers: Vec<NodeId>,
+    /// Somebody asked to stop it.
+    pub cancel_requested: bool,
+}
+
+impl Store {
+    /// Stores pieces of any number of answers in one statement. Runs that are not in the result are no longer this
+    /// process's: nothing was stored for them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn write_chunks(&self, chunks: &[NewChunk]) -> Result<Vec<ChunkStatus>, StoreError> {
+        let users: Vec<String> = chunks.iter().map(|c| c.key.user_id.as_str().to_owned()).collect();
+        let sessions: Vec<Uuid> = chunks.iter().map(|c| c.key.session_id.0).collect();
+        let runs: Vec<Uuid> = chunks.iter().map(|c| c.run_id.0).collect();
+        let fences: Vec<i64> = chunks.iter().map(|c| c.fence.0).collect();
+        let attempts: Vec<i32> = chunks.iter().map(|c| i32::try_from(c.attempt).unwrap_or(i32::MAX)).collect();
+        let starts: Vec<i32> = chunks.iter().map(|c| i32::try_from(c.start_at).unwrap_or(i32::MAX)).collect();
+        let contents: Vec<String> = chunks.iter().map(|c| c.content.clone()).collect();
+        let prompts: Vec<Option<String>> =
+            chunks.iter().map(|c| c.prompt.as_ref().map(PromptRecord::seqs_literal)).collect();
+        let tokens: Vec<Option<i32>> =
+            chunks.iter().map(|c| c.prompt.as_ref().map(PromptRecord::tokens_column)).collect();
+        let generations: Vec<Option<String>> = chunks.iter().map(|c| c.generation_id.clone()).collect();
+        let rows = sqlx::query!(
+            r#"
+            WITH input AS (
+                SELECT *
+                FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[], $7::text[],
+                            $8::text[], $9::integer[], $10::text[])
+                     AS x (user_id, session_id, run_id, fence, attempt, start_at, content, prompt, tokens, generation_id)
+            ),
+            mine AS MATERIALIZED (
+                SELECT i.*, r.cancel_requested_at, s.watchers
+                FROM input AS i
+                JOIN agent.runs AS r ON r.user_id = i.user_id AND r.session_id = i.session_id AND r.run_id = i.run_id
+                JOIN agent.sessions AS s ON s.user_id = i.user_id AND s.session_id = i.session_id
+                WHERE r.state = 'running' AND r.fence = i.fence
+            ),
+            stored AS (
+                INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content)
+                SELECT user_id, session_id, run_id, attempt, start_at, content FROM mine WHERE content <> ''
+            ),
+            recorded AS (
+                UPDATE agent.runs AS r
+                SET prompt_seqs = coalesce(m.prompt::bigint[], r.prompt_seqs),
+                    prompt_tokens = coalesce(m.tokens, r.prompt_tokens),
+                    provider_generation_id = coalesce(m.generation_id, r.provider_generation_id)
+                FROM mine AS m
+                WHERE (m.prompt IS NOT NULL OR m.generation_id IS NOT NULL)
+                  AND r.user_id = m.user_id AND r.session_id = m.session_id AND r.run_id = m.run_id
+                  AND r.state = 'running' AND r.fence = m.fence
+            )
+            SELECT run_id AS "run_id!", watchers AS "watchers!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
+            FROM mine
+            "#,
+            &users,
+            &sessions,
+            &runs,
+            &fences,
+            &attempts,
+            &starts,
+            &contents,
+            &prompts as &[Option<String>],
+            &tokens as &[Option<i32>],
+            &generations as &[Option<String>],
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ChunkStatus {
+                run_id: RunId(row.run_id),
+                watchers: row.watchers.into_iter().map(NodeId).collect(),
+                cancel_requested: row.cancel_requested,
+            })
+            .collect())
+    }
+
+    /// The stored text of a try at an answer from a byte on: contiguous pieces only.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn chunk_text(
+        &self,
+        key: &SessionKey,
+        run: RunId,
+        attempt: u32,
+        from: usize,
+    ) -> Result<String, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT start_at, content
+            FROM agent.chunks
+            WHERE user_id = $1 AND session_id = $2 AND run_id = $3 AND attempt = $4 AND start_at >= $5
+            ORDER BY start_at
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            run.0,
+            i32::try_from(attempt).unwrap_or(i32::MAX),
+            i32::try_from(from).unwrap_or(i32::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut text = String::new();
+        for row in rows {
+            if usize::try_from(row.start_at).ok() != Some(from + text.len()) {
+                break;
+            }
+            text.push_str(&row.content);
+        }
+        Ok(text)
+    }
+
+    /// Removes pieces older than this, except those of answers still being written. At most `limit` at a time, so that
+    /// no statement holds many rows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_chunks(&self, older_than: Duration, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            DELETE FROM agent.chunks
+            WHERE ctid = ANY (ARRAY(
+                SELECT c.ctid FROM agent.chunks AS c
+                WHERE c.created_at < clock_timestamp() - make_interval(secs => $1)
+                  AND NOT EXISTS (
+                      SELECT 1 FROM agent.runs AS r
+                      WHERE r.user_id = c.user_id AND r.session_id = c.session_id AND r.run_id = c.run_id
+                        AND r.state IN ('queued', 'running'))
+                LIMIT $2))
+            "#,
+            older_than.as_secs_f64(),
+            i64::from(limit),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

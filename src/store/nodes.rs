@@ -1,0 +1,73 @@
+//! Server processes and their leases. Only the database's clock is compared.
+
+use std::time::Duration;
+
+use super::{Store, StoreError};
+use crate::ids::NodeId;
+
+fn seconds(lease: Duration) -> f64 {
+    lease.as_secs_f64()
+}
+
+impl Store {
+    /// Registers this process under a new number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn register_node(&self, version: &str, lease: Duration) -> Result<NodeId, StoreError> {
+        let id = sqlx::query_scalar!(
+            r#"
+            INSERT INTO agent.nodes (version, lease_until)
+            VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+            RETURNING node_id
+            "#,
+            version,
+            seconds(lease),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(NodeId(id))
+    }
+
+    /// Renews this process's lease. `false` when its row is gone: others may have taken its runs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew_node(&self, node: NodeId, lease: Duration) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE agent.nodes SET lease_until = clock_timestamp() + make_interval(secs => $2) WHERE node_id = $1",
+            node.0,
+            seconds(lease),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes this process off the list, so that what it leaves behind is picked up at once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn leave_node(&self, node: NodeId) -> Result<(), StoreError> {
+        sqlx::query!("DELETE FROM agent.nodes WHERE node_id = $1", node.0).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Removes processes whose lease ran out long ago and that own no run any more, and returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_nodes(&self, dead_for: Duration) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            DELETE FROM agent.nodes AS n
+            WHERE n.lease_until < clock_timestamp() - make_interval(secs => $1)
+              AND NOT EXISTS (SELECT 1 FROM agent.runs AS r WHERE r.node_id = n.node_id AND r.state = 'running')
+            "#,
+            seconds(dead_for),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

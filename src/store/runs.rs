@@ -1,0 +1,444 @@
+//! Runs beside the append: claim, cancel, take over, release, queue. Each is one short transaction.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::ids::{ClientName, Fence, MessageId, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
+use crate::log::Claimed;
+use crate::protocol::text::Timestamp;
+
+/// A run in progress, as another process or a new connection sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveRun {
+    /// Which run.
+    pub run_id: RunId,
+    /// Which try.
+    pub attempt: u32,
+    /// The question.
+    pub query_id: MessageId,
+    /// The answer to come.
+    pub answer_id: MessageId,
+    /// The process that runs it.
+    pub node: Option<NodeId>,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+/// What a request to stop a run found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CancelOutcome {
+    /// It runs; its process is told.
+    Requested {
+        /// Which run.
+        run_id: RunId,
+        /// The process that runs it.
+        node: Option<NodeId>,
+    },
+    /// It waits.
+    Queued(RunId),
+    /// It had ended before; how.
+    Ended {
+        /// Which run.
+        run_id: RunId,
+        /// Its state.
+        state: String,
+    },
+    /// Nothing runs here, or no such run.
+    Nothing,
+}
+
+/// A query that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// The run.
+    pub run_id: RunId,
+    /// The query.
+    pub message_id: MessageId,
+    /// The query's place.
+    pub seq: Seq,
+    /// The question.
+    pub content: String,
+    /// `interrupt`, `high`, `normal`, `low` or `retry`.
+    pub priority: &'static str,
+    /// When it was asked.
+    pub queued_at: Timestamp,
+}
+
+/// A run whose process died.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orphan {
+    /// The run as its dead owner had it.
+    pub run: Claimed,
+}
+
+/// A run that was taken over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenOver {
+    /// The run under its new fence.
+    pub run: Claimed,
+    /// Somebody had asked to stop it.
+    pub cancel_requested: bool,
+    /// Processes that show the session.
+    pub watchers: Vec<NodeId>,
+}
+
+/// What became of a wish for a new answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RegenerateOutcome {
+    /// It waits its turn, or did before under the same id.
+    Queued {
+        /// The run.
+        run_id: RunId,
+        /// The query that it answers again.
+        query_id: MessageId,
+        /// The answer to come.
+        answer_id: MessageId,
+        /// Its place among waiting ones.
+        position: u32,
+        /// The same id was accepted before.
+        duplicate: bool,
+    },
+    /// The id was used for something else.
+    Conflict,
+    /// Too many wait.
+    QueueFull,
+    /// No such message here.
+    Missing,
+}
+
+fn attempt(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn user(text: &str) -> Result<UserId, StoreError> {
+    UserId::new(text).map_err(|_| StoreError::Inconsistent { table: "runs", column: "user_id" })
+}
+
+fn nodes(ids: Vec<i32>) -> Vec<NodeId> {
+    ids.into_iter().map(NodeId).collect()
+}
+
+impl Store {
+    /// The run in progress in a session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_active_run(&self, key: &SessionKey) -> Result<Option<ActiveRun>, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            SELECT run_id, attempt, query_message_id, answer_message_id, node_id, coalesce(started_at, queued_at) AS "at!"
+            FROM agent.runs
+            WHERE user_id = $1 AND session_id = $2 AND state = 'running'
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| ActiveRun {
+            run_id: RunId(row.run_id),
+            attempt: attempt(row.attempt),
+            query_id: MessageId(row.query_message_id),
+            answer_id: MessageId(row.answer_message_id),
+            node: row.node_id.map(NodeId),
+            started_at: Timestamp(row.at),
+        }))
+    }
+
+    /// Starts up to `limit` waiting runs on a process, each with the processes that show its session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_runs(
+        &self,
+        node: NodeId,
+        limit: u32,
+        max_runs_per_user: u32,
+    ) -> Result<Vec<(Claimed, Vec<NodeId>)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT user_id AS "user_id!", session_id AS "session_id!", run_id AS "run_id!",
+                   query_message_id AS "query_message_id!", query_seq AS "query_seq!",
+                   answer_message_id AS "answer_message_id!", requested_model, fence AS "fence!", attempt AS "attempt!",
+                   watchers AS "watchers!"
+            FROM agent.claim_runs($1, $2, $3)
+            "#,
+            node.0,
+            i32::try_from(limit).unwrap_or(i32::MAX),
+            i32::try_from(max_runs_per_user).unwrap_or(i32::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let run = Claimed {
+                    key: SessionKey { user_id: user(&row.user_id)?, session_id: SessionId(row.session_id) },
+                    run_id: RunId(row.run_id),
+                    fence: Fence(row.fence),
+                    attempt: attempt(row.attempt),
+                    query_id: MessageId(row.query_message_id),
+                    query_seq: Seq(row.query_seq),
+                    answer_id: MessageId(row.answer_message_id),
+                    model: row.requested_model,
+                };
+                Ok((run, nodes(row.watchers)))
+            })
+            .collect()
+    }
+
+    /// Asks that a run stop: the one named, or the one in progress.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancel_run(&self, key: &SessionKey, run: Option<RunId>) -> Result<CancelOutcome, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            WITH asked AS (
+                UPDATE agent.runs
+                SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+                WHERE user_id = $1 AND session_id = $2 AND state = 'running' AND ($3::uuid IS NULL OR run_id = $3)
+                RETURNING run_id, state, node_id
+            )
+            SELECT run_id AS "run_id!", state AS "state!", node_id
+            FROM asked
+            UNION ALL
+            SELECT run_id, state, node_id
+            FROM agent.runs
+            WHERE user_id = $1 AND session_id = $2 AND run_id = $3 AND state <> 'running'
+            LIMIT 1
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            run.map(|run| run.0),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(match row {
+            None => CancelOutcome::Nothing,
+            Some(row) => {
+                let run_id = RunId(row.run_id);
+                match row.state.as_str() {
+                    "running" => CancelOutcome::Requested { run_id, node: row.node_id.map(NodeId) },
+                    "queued" => CancelOutcome::Queued(run_id),
+                    _ => CancelOutcome::Ended { run_id, state: row.state },
+                }
+            }
+        })
+    }
+
+    /// A process's runs that somebody asked to stop.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cancelled_runs(&self, node: NodeId) -> Result<Vec<RunId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT run_id FROM agent.runs WHERE node_id = $1 AND state = 'running' AND cancel_requested_at IS NOT NULL",
+            node.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(RunId).collect())
+    }
+
+    /// Runs whose process has let its lease run out, and those of this process that were started longer ago than
+    /// `stray_after`: the caller knows which of them it really executes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn orphans(&self, node: NodeId, stray_after: Duration, limit: u32) -> Result<Vec<Orphan>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.user_id, r.session_id, r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model,
+                   r.fence, r.attempt
+            FROM agent.runs AS r
+            LEFT JOIN agent.nodes AS n ON n.node_id = r.node_id
+            WHERE r.state = 'running'
+              AND (n.node_id IS NULL
+                   OR (r.node_id <> $1 AND n.lease_until < clock_timestamp())
+                   OR (r.node_id = $1 AND r.started_at < clock_timestamp() - make_interval(secs => $2)))
+            LIMIT $3
+            "#,
+            node.0,
+            stray_after.as_secs_f64(),
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Orphan {
+                    run: Claimed {
+                        key: SessionKey { user_id: user(&row.user_id)?, session_id: SessionId(row.session_id) },
+                        run_id: RunId(row.run_id),
+                        fence: Fence(row.fence),
+                        attempt: attempt(row.attempt),
+                        query_id: MessageId(row.query_message_id),
+                        query_seq: Seq(row.query_seq),
+                        answer_id: MessageId(row.answer_message_id),
+                        model: row.requested_model,
+                    },
+                })
+            })
+            .collect()
+    }
+
+    /// Makes a dead process's run this process's. `None` when somebody else was quicker or it ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_over_run(&self, node: NodeId, orphan: &Claimed) -> Result<Option<TakenOver>, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            SELECT fence AS "fence!", attempt AS "attempt!", cancel_requested AS "cancel_requested!", watchers AS "watchers!"
+            FROM agent.take_over_run($1, $2, $3, $4, $5)
+            "#,
+            node.0,
+            orphan.key.user_id.as_str(),
+            orphan.key.session_id.0,
+            orphan.run_id.0,
+            orphan.fence.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| TakenOver {
+            run: Claimed { fence: Fence(row.fence), attempt: attempt(row.attempt), ..orphan.clone() },
+            cancel_requested: row.cancel_requested,
+            watchers: nodes(row.watchers),
+        }))
+    }
+
+    /// Puts a run of this process back in front of its queue. `None` when it is no longer this process's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn release_run(&self, run: &Claimed) -> Result<Option<Vec<NodeId>>, StoreError> {
+        let watchers = sqlx::query_scalar!(
+            "SELECT agent.release_run($1, $2, $3, $4)",
+            run.key.user_id.as_str(),
+            run.key.session_id.0,
+            run.run_id.0,
+            run.fence.0,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(watchers.map(nodes))
+    }
+
+    /// Takes a waiting run out of its queue: it ends as cancelled. `None` when it does not wait (any more).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unqueue_run(&self, key: &SessionKey, run: RunId) -> Result<Option<Vec<NodeId>>, StoreError> {
+        let watchers = sqlx::query_scalar!(
+            "SELECT agent.unqueue_run($1, $2, $3)",
+            key.user_id.as_str(),
+            key.session_id.0,
+            run.0,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(watchers.map(nodes))
+    }
+
+    /// The run that waits for a query's answer.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_waiting_run(&self, key: &SessionKey, query: MessageId) -> Result<Option<RunId>, StoreError> {
+        let id = sqlx::query_scalar!(
+            r#"
+            SELECT run_id
+            FROM agent.runs
+            WHERE user_id = $1 AND session_id = $2 AND query_message_id = $3 AND state = 'queued'
+            LIMIT 1
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            query.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(id.map(RunId))
+    }
+
+    /// What waits in a session, in the order in which it will run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_queue(&self, key: &SessionKey) -> Result<Vec<Waiting>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT r.run_id, r.query_message_id, r.query_seq, r.priority, r.queued_at, m.content
+            FROM agent.runs AS r
+            JOIN agent.messages AS m ON m.user_id = r.user_id AND m.session_id = r.session_id AND m.seq = r.query_seq
+            WHERE r.user_id = $1 AND r.session_id = $2 AND r.state = 'queued'
+            ORDER BY r.priority, r.queue_order
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Waiting {
+                run_id: RunId(row.run_id),
+                message_id: MessageId(row.query_message_id),
+                seq: Seq(row.query_seq),
+                content: row.content,
+                priority: match row.priority {
+                    ..=-1 => "retry",
+                    0 => "interrupt",
+                    1 => "high",
+                    2 => "normal",
+                    _ => "low",
+                },
+                queued_at: Timestamp(row.queued_at),
+            })
+            .collect())
+    }
+
+    /// Asks for a new answer to a query: the one named (or the one whose answer is named), else the session's latest.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn regenerate(
+        &self,
+        key: &SessionKey,
+        message: Option<MessageId>,
+        client_id: Option<&ClientName>,
+        max_queue: u32,
+    ) -> Result<RegenerateOutcome, StoreError> {
+        let row = sqlx::query!(
+            r#"
+            SELECT outcome AS "outcome!", run_id, query_message_id, answer_message_id, queue_position
+            FROM agent.regenerate($1, $2, $3, $4, $5, $6, $7)
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            message.map(|id| id.0),
+            client_id.map(ClientName::as_str),
+            RunId::new().0,
+            MessageId::new().0,
+            i32::try_from(max_queue).unwrap_or(i32::MAX),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let ids: Option<(Uuid, Uuid, Uuid)> =
+            row.run_id.zip(row.query_message_id).zip(row.answer_message_id).map(|((a, b), c)| (a, b, c));
+        Ok(match (row.outcome.as_str(), ids) {
+            ("queued" | "duplicate", Some((run, query, answer))) => RegenerateOutcome::Queued {
+                run_id: RunId(run),
+                query_id: MessageId(query),
+                answer_id: MessageId(answer),
+                position: attempt(row.queue_position.unwrap_or(0)),
+                duplicate: row.outcome == "duplicate",
+            },
+            ("conflict", _) => RegenerateOutcome::Conflict,
+            ("queue_full", _) => RegenerateOutcome::QueueFull,
+            _ => RegenerateOutcome::Missing,
+        })
+    }
+}

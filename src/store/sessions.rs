@@ -1,0 +1,358 @@
+//! Sessions: create, watch, list, rename, clear, choose a model, delete. The owner is in every `WHERE`.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::ids::{Fence, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
+use crate::protocol::text::Timestamp;
+
+/// A session as people see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Which one.
+    pub session_id: SessionId,
+    /// Its title, if it has one.
+    pub title: Option<String>,
+    /// Its model, if it is not the default.
+    pub model: Option<String>,
+    /// The client's own data.
+    pub metadata: Value,
+    /// The newest message's place.
+    pub last_seq: Seq,
+    /// The model sees only turns asked after this.
+    pub context_after: Seq,
+    /// The run in progress.
+    pub active_run: Option<RunId>,
+    /// Raised at each claim.
+    pub fence: Fence,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When something was last written to it.
+    pub last_activity_at: Timestamp,
+}
+
+struct SessionRow {
+    session_id: Uuid,
+    title: Option<String>,
+    model: Option<String>,
+    metadata: Value,
+    last_seq: i64,
+    context_after_seq: i64,
+    active_run_id: Option<Uuid>,
+    fence: i64,
+    created_at: time::OffsetDateTime,
+    last_activity_at: time::OffsetDateTime,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            session_id: SessionId(row.session_id),
+            title: row.title,
+            model: row.model,
+            metadata: row.metadata,
+            last_seq: Seq(row.last_seq),
+            context_after: Seq(row.context_after_seq),
+            active_run: row.active_run_id.map(RunId),
+            fence: Fence(row.fence),
+            created_at: Timestamp(row.created_at),
+            last_activity_at: Timestamp(row.last_activity_at),
+        }
+    }
+}
+
+/// What a change left behind: who else must look again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// Processes that show the session.
+    pub watchers: Vec<NodeId>,
+    /// The process that runs its answer, if it was told to stop.
+    pub owner: Option<NodeId>,
+}
+
+impl Store {
+    /// Creates a session, watched by a process. `None` when the user has `max` of them already (0 = no limit).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn create_session(
+        &self,
+        key: &SessionKey,
+        watcher: Option<NodeId>,
+        max: u32,
+    ) -> Result<Option<Session>, StoreError> {
+        let watchers: Vec<i32> = watcher.iter().map(|node| node.0).collect();
+        let row = sqlx::query_as!(
+            SessionRow,
+            r#"
+            INSERT INTO agent.sessions (user_id, session_id, watchers)
+            SELECT $1, $2, $3
+            WHERE $4::bigint = 0 OR (SELECT count(*) FROM agent.sessions WHERE user_id = $1) < $4::bigint
+            RETURNING session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
+                      last_activity_at
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            &watchers,
+            i64::from(max),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Session::from))
+    }
+
+    /// Registers a process as a watcher and reads the session after that: what is committed later is either seen by this
+    /// read or told to the watcher, since both go through the row's lock.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn watch_session(&self, key: &SessionKey, node: NodeId) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query_as!(
+            SessionRow,
+            r#"
+            UPDATE agent.sessions
+            SET watchers = CASE WHEN $3 = ANY (watchers) THEN watchers ELSE array_append(watchers, $3) END
+            WHERE user_id = $1 AND session_id = $2
+            RETURNING session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
+                      last_activity_at
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            node.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Session::from))
+    }
+
+    /// Takes a process off the watchers of sessions that it no longer shows.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unwatch_sessions(&self, keys: &[SessionKey], node: NodeId) -> Result<(), StoreError> {
+        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
+        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
+        // Rows are locked in key order, like every batch, so that no two batches wait for each other.
+        sqlx::query!(
+            r#"
+            WITH mine AS MATERIALIZED (
+                SELECT s.user_id, s.session_id
+                FROM unnest($1::text[], $2::uuid[]) AS k (user_id, session_id)
+                JOIN agent.sessions AS s ON s.user_id = k.user_id AND s.session_id = k.session_id
+                ORDER BY s.user_id, s.session_id
+                FOR UPDATE OF s
+            )
+            UPDATE agent.sessions AS s
+            SET watchers = array_remove(s.watchers, $3)
+            FROM mine
+            WHERE s.user_id = mine.user_id AND s.session_id = mine.session_id
+            "#,
+            &users,
+            &sessions,
+            node.0,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Reads a session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_session(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query_as!(
+            SessionRow,
+            r#"
+            SELECT session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
+                   last_activity_at
+            FROM agent.sessions
+            WHERE user_id = $1 AND session_id = $2
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Session::from))
+    }
+
+    /// The user's most recently active session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_latest_session(&self, user: &UserId) -> Result<Option<SessionId>, StoreError> {
+        let id = sqlx::query_scalar!(
+            r#"
+            SELECT session_id
+            FROM agent.sessions
+            WHERE user_id = $1
+            ORDER BY last_activity_at DESC, session_id DESC
+            LIMIT 1
+            "#,
+            user.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(id.map(SessionId))
+    }
+
+    /// The user's sessions, most recently active first; those after `before` in that order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_sessions(
+        &self,
+        user: &UserId,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows = sqlx::query_as!(
+            SessionRow,
+            r#"
+            SELECT session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
+                   last_activity_at
+            FROM agent.sessions
+            WHERE user_id = $1
+              AND ($2::uuid IS NULL OR (last_activity_at, session_id) < (
+                      SELECT b.last_activity_at, b.session_id FROM agent.sessions AS b
+                      WHERE b.user_id = $1 AND b.session_id = $2))
+            ORDER BY last_activity_at DESC, session_id DESC
+            LIMIT $3
+            "#,
+            user.as_str(),
+            before.map(|id| id.0),
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Session::from).collect())
+    }
+
+    /// Gives a session a title.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn rename_session(&self, key: &SessionKey, title: &str) -> Result<Option<Changed>, StoreError> {
+        let watchers = sqlx::query_scalar!(
+            "UPDATE agent.sessions SET title = $3 WHERE user_id = $1 AND session_id = $2 RETURNING watchers",
+            key.user_id.as_str(),
+            key.session_id.0,
+            title,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(watchers.map(changed))
+    }
+
+    /// Starts a fresh context: older turns leave the model's window. Returns the last message that is out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clear_session(&self, key: &SessionKey) -> Result<Option<Seq>, StoreError> {
+        let seq = sqlx::query_scalar!(
+            r#"
+            UPDATE agent.sessions
+            SET context_after_seq = last_seq
+            WHERE user_id = $1 AND session_id = $2
+            RETURNING context_after_seq
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(seq.map(Seq))
+    }
+
+    /// Chooses a session's model; `None` for the operator's default.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_session_model(
+        &self,
+        key: &SessionKey,
+        model: Option<&str>,
+    ) -> Result<Option<Changed>, StoreError> {
+        let watchers = sqlx::query_scalar!(
+            "UPDATE agent.sessions SET model = $3 WHERE user_id = $1 AND session_id = $2 RETURNING watchers",
+            key.user_id.as_str(),
+            key.session_id.0,
+            model,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(watchers.map(changed))
+    }
+
+    /// Replaces a session's own data.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_session_metadata(
+        &self,
+        key: &SessionKey,
+        metadata: Map<String, Value>,
+    ) -> Result<Option<Changed>, StoreError> {
+        let watchers = sqlx::query_scalar!(
+            "UPDATE agent.sessions SET metadata = $3 WHERE user_id = $1 AND session_id = $2 RETURNING watchers",
+            key.user_id.as_str(),
+            key.session_id.0,
+            Value::Object(metadata),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(watchers.map(changed))
+    }
+
+    /// Removes a session and every row that belongs to it, in one transaction that takes the session's lock first, so
+    /// that no append can slip a row in behind.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_session(&self, key: &SessionKey) -> Result<Option<Changed>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let user = key.user_id.as_str();
+        let session = key.session_id.0;
+        let Some(watchers) = sqlx::query_scalar!(
+            "SELECT watchers FROM agent.sessions WHERE user_id = $1 AND session_id = $2 FOR UPDATE",
+            user,
+            session,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?
+        else {
+            return Ok(None);
+        };
+        let owner = sqlx::query_scalar!(
+            r#"
+            WITH gone AS (DELETE FROM agent.runs WHERE user_id = $1 AND session_id = $2 RETURNING state, node_id)
+            SELECT node_id FROM gone WHERE state = 'running'
+            "#,
+            user,
+            session,
+        )
+        .fetch_optional(&mut *transaction)
+        .await?
+        .flatten();
+        sqlx::query!("DELETE FROM agent.messages WHERE user_id = $1 AND session_id = $2", user, session)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("DELETE FROM agent.chunks WHERE user_id = $1 AND session_id = $2", user, session)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("DELETE FROM agent.feedback WHERE user_id = $1 AND session_id = $2", user, session)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query!("DELETE FROM agent.sessions WHERE user_id = $1 AND session_id = $2", user, session)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(Changed { owner: owner.map(NodeId), ..changed(watchers) }))
+    }
+}
+
+fn changed(watchers: Vec<i32>) -> Changed {
+    Changed { watchers: watchers.into_iter().map(NodeId).collect(), owner: None }
+}
