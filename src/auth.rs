@@ -1,9 +1,9 @@
 //! Who is asking: turns a JSON Web Token into a [`Principal`], or refuses it.
 //!
-//! Owns the keys (a shared HS256 secret, or the published keys of an issuer) and every rule a token must pass.
-//! Refuses to find the token in a request (`http` and `ws` do), to say why a token was refused to the one who sent
-//! it, and to decide what a principal may do. A shared secret is checked in memory, without I/O, because it stands
-//! on the path of every handshake.
+//! Owns the keys (a shared HS256 secret, or the published keys of an issuer) and every rule a token must
+//! pass. Refuses to find the token in a request (`http` and `ws` do), to say why a token was refused to the
+//! one who sent it, and to decide what a principal may do. A shared secret is checked in memory, without I/O,
+//! because it stands on the path of every handshake.
 
 mod jwks;
 mod key_set;
@@ -33,8 +33,9 @@ pub struct AuthSettings {
     pub keys: KeySource,
     /// The one accepted `iss`; with it, a token without `iss` is refused.
     pub issuer: Option<String>,
-    /// Accepted values of `aud`, of which a token must name one. When empty, a token that names any audience is
-    /// refused: it says that it was made for somebody, and nobody told us that this is us (RFC 7519 §4.1.3).
+    /// Accepted values of `aud`, of which a token must name one. When empty, a token that names any audience
+    /// is refused: it says that it was made for somebody, and nobody told us that this is us (RFC 7519
+    /// §4.1.3).
     pub audiences: Vec<String>,
 }
 
@@ -71,8 +72,8 @@ pub struct Principal {
     pub scopes: Vec<String>,
 }
 
-/// Why a token was refused. For logs and metrics; the one who sent it gets [`AuthError::client_text`], which is
-/// the same for all. Carries nothing of the token: a parser's message would quote its claims into the log.
+/// Why a token was refused. For logs and metrics; the one who sent it gets [`AuthError::client_text`], which
+/// is the same for all. Carries nothing of the token: a parser's message would quote its claims into the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// Longer than [`MAX_TOKEN_BYTES`]; it was not parsed.
@@ -182,8 +183,8 @@ enum Keys {
 }
 
 impl Authenticator {
-    /// Prepares the keys. With [`KeySource::Published`] it also returns the task that fetches them: until that runs,
-    /// every token is refused as [`AuthError::KeysUnavailable`].
+    /// Prepares the keys. With [`KeySource::Published`] it also returns the task that fetches them: until
+    /// that runs, every token is refused as [`AuthError::KeysUnavailable`].
     ///
     /// # Errors
     ///
@@ -230,8 +231,8 @@ impl Authenticator {
         }
     }
 
-    /// Whether tokens can be checked now: `false` until published keys were first fetched, and again when they
-    /// became too old.
+    /// Whether tokens can be checked now: `false` until published keys were first fetched, and again when
+    /// they became too old.
     pub fn is_ready(&self) -> bool {
         match &self.0.keys {
             Keys::Shared(_) => true,
@@ -240,14 +241,15 @@ impl Authenticator {
     }
 }
 
-/// The secret's bytes, unless there are fewer than [`MIN_SECRET_BYTES`]; the library would accept none at all.
+/// The secret's bytes, unless there are fewer than [`MIN_SECRET_BYTES`]; the library would accept none at
+/// all.
 fn long_enough(secret: &Secret) -> Option<&[u8]> {
     let bytes = secret.expose().as_bytes();
     (bytes.len() >= MIN_SECRET_BYTES).then_some(bytes)
 }
 
-/// Names the crypto backend. Left to itself, the library panics on the first token as soon as another package of
-/// the build switches on its second backend.
+/// Names the crypto backend. Left to itself, the library panics on the first token as soon as another package
+/// of the build switches on its second backend.
 fn install_crypto() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -1,14 +1,14 @@
 //! A range of network addresses, `10.0.0.0/8` or `::1`, and the question whether it holds an address.
 //!
-//! Pure arithmetic. Refuses anything that is not an address with an optional prefix length. Read by `config` for
-//! `TRUSTED_PROXIES`, asked by whoever decides which address a request came from.
+//! Pure arithmetic. Refuses anything that is not an address with an optional prefix length. Read by `config`
+//! for `TRUSTED_PROXIES`, asked by whoever decides which address a request came from.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A network: all addresses that share its first bits. IPv4 addresses written as IPv6 (`::ffff:10.0.0.1`, what a
-/// dual-stack listener reports) count as IPv4.
+/// A network: all addresses that share its first bits. IPv4 addresses written as IPv6 (`::ffff:10.0.0.1`,
+/// what a dual-stack listener reports) count as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
     base: IpAddr,

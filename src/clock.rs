@@ -1,8 +1,9 @@
 //! The wall clock: the only place that asks the system what time it is.
 //!
-//! Everything whose behaviour depends on the date takes a [`Clock`] or an instant from its caller, so a test can
-//! stand still or step to the second after an expiry. It refuses to measure intervals: a wall clock steps, so
-//! timeouts and rates use `std::time::Instant`. Built once by `app` and by tests, cloned by whoever stamps or checks.
+//! Everything whose behaviour depends on the date takes a [`Clock`] or an instant from its caller, so a test
+//! can stand still or step to the second after an expiry. It refuses to measure intervals: a wall clock
+//! steps, so timeouts and rates use `std::time::Instant`. Built once by `app` and by tests, cloned by whoever
+//! stamps or checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,8 +43,8 @@ impl Clock {
         (Self(Source::Manual(hand.clone())), hand)
     }
 
-    /// The time now in UTC, cut to milliseconds: what the wire carries, so that a time compares equal to itself
-    /// after a round trip through a frame.
+    /// The time now in UTC, cut to milliseconds: what the wire carries, so that a time compares equal to
+    /// itself after a round trip through a frame.
     pub fn now(&self) -> OffsetDateTime {
         match &self.0 {
             Source::System => to_millisecond(system_now()),

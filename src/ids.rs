@@ -25,8 +25,8 @@ impl UserId {
     ///
     /// # Errors
     ///
-    /// When it is empty, longer than [`Self::MAX_BYTES`], or holds a control character: Postgres refuses NUL in
-    /// text, and a line break could forge a line of a log.
+    /// When it is empty, longer than [`Self::MAX_BYTES`], or holds a control character: Postgres refuses NUL
+    /// in text, and a line break could forge a line of a log.
     pub fn new(text: &str) -> Result<Self, InvalidUserId> {
         let fits = (1..=Self::MAX_BYTES).contains(&text.len());
         if fits && !text.chars().any(char::is_control) {

@@ -1,9 +1,11 @@
-//! How much one user, one address or one socket may ask for in a time, and how long to wait when it asked for more.
+//! How much one user, one address or one socket may ask for in a time, and how long to wait when it asked for
+//! more.
 //!
-//! Owns the rates of queries, connection attempts and failed authentications ([`Limiter`], in memory, each node
-//! for itself) and of frames ([`FrameMeter`], one a socket). Refuses to count things that last (sessions, queued
-//! queries, runs): those are counted where they live; only their numbers stand in [`LimitSettings`].
-//! Asked by `http` before the upgrade and by `ws` for each frame; `app` calls [`Limiter::housekeep`] each minute.
+//! Owns the rates of queries, connection attempts and failed authentications ([`Limiter`], in memory, each
+//! node for itself) and of frames ([`FrameMeter`], one a socket). Refuses to count things that last
+//! (sessions, queued queries, runs): those are counted where they live; only their numbers stand in
+//! [`LimitSettings`]. Asked by `http` before the upgrade and by `ws` for each frame; `app` calls
+//! [`Limiter::housekeep`] each minute.
 
 mod failures;
 mod frames;
@@ -46,8 +48,8 @@ pub struct LimitSettings {
     pub runs_per_node: Option<NonZeroU32>,
 }
 
-/// Asked too much: which limit it was, and the wait after which asking again is accepted (if nothing else is asked
-/// meanwhile). Whole milliseconds, rounded up, because that is what `retry_after_ms` can carry.
+/// Asked too much: which limit it was, and the wait after which asking again is accepted (if nothing else is
+/// asked meanwhile). Whole milliseconds, rounded up, because that is what `retry_after_ms` can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("limited by {limit}, retry after {} ms", .retry_after.as_millis())]
 pub struct LimitedBy {
@@ -57,8 +59,8 @@ pub struct LimitedBy {
     pub retry_after: Duration,
 }
 
-/// The rates of all users and addresses that this node sees. `C` is the source of time: governor's own unless a
-/// test steps it by hand.
+/// The rates of all users and addresses that this node sees. `C` is the source of time: governor's own unless
+/// a test steps it by hand.
 #[derive(Debug)]
 pub struct Limiter<C: Clock = DefaultClock> {
     queries: Option<Keyed<UserId, C>>,
@@ -69,8 +71,8 @@ pub struct Limiter<C: Clock = DefaultClock> {
 
 type Keyed<K, C> = RateLimiter<K, DefaultKeyedStateStore<K>, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
-/// What one party can be told apart by: an IPv4 address, or the /64 that a provider hands to one customer, who can
-/// choose freely among its 2^64 addresses.
+/// What one party can be told apart by: an IPv4 address, or the /64 that a provider hands to one customer,
+/// who can choose freely among its 2^64 addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct AddressKey(IpAddr);
 
@@ -121,7 +123,8 @@ impl<C: Clock + Clone> Limiter<C> {
         )
     }
 
-    /// Whether a credential from this address may be looked at. Counts nothing, so good tokens never run into it.
+    /// Whether a credential from this address may be looked at. Counts nothing, so good tokens never run into
+    /// it.
     ///
     /// # Errors
     ///

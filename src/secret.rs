@@ -1,7 +1,7 @@
 //! Values that must not reach a log: a secret text, and a database address with a password in it.
 //!
-//! Their `Debug` and `Display` hide what they hold; reading them takes a call named `expose`, which a review can
-//! search for. Made by `config`, read by the adapter that needs the value.
+//! Their `Debug` and `Display` hide what they hold; reading them takes a call named `expose`, which a review
+//! can search for. Made by `config`, read by the adapter that needs the value.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A Postgres connection address. Prints scheme, user, host, port and database: no password, and no query part,
-/// because libpq also takes a password there.
+/// A Postgres connection address. Prints scheme, user, host, port and database: no password, and no query
+/// part, because libpq also takes a password there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     full: Arc<str>,
@@ -42,8 +42,8 @@ pub struct DatabaseUrl {
 pub struct InvalidDatabaseUrl;
 
 impl DatabaseUrl {
-    /// Checks that `text` is an address with scheme `postgres` or `postgresql`; whether a server answers there is
-    /// seen when it is used.
+    /// Checks that `text` is an address with scheme `postgres` or `postgresql`; whether a server answers
+    /// there is seen when it is used.
     ///
     /// # Errors
     ///

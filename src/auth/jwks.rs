@@ -1,9 +1,9 @@
 //! Fetches an issuer's published keys (JWKS) and keeps them fresh.
 //!
-//! One task, [`KeyRefresher`], does all fetching; whoever verifies reads what it last published and may only ask it
-//! to look again. So there is never more than one fetch under way, nothing of it is lost when a client goes away,
-//! and tokens with invented key ids cost the issuer one request per cool-down, however many nodes' clients send them.
-//! Refuses plain HTTP beyond this machine, redirects, and long answers.
+//! One task, [`KeyRefresher`], does all fetching; whoever verifies reads what it last published and may only
+//! ask it to look again. So there is never more than one fetch under way, nothing of it is lost when a client
+//! goes away, and tokens with invented key ids cost the issuer one request per cool-down, however many nodes'
+//! clients send them. Refuses plain HTTP beyond this machine, redirects, and long answers.
 
 mod source;
 
@@ -26,8 +26,8 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Jwks {
     published: watch::Receiver<Published>,
-    /// The fetch after which a token still lacked its key. A number rather than a nudge: a nudge given while the
-    /// fetch was under way would cause one more after it.
+    /// The fetch after which a token still lacked its key. A number rather than a nudge: a nudge given while
+    /// the fetch was under way would cause one more after it.
     wanted: watch::Sender<u64>,
     timeout: Duration,
 }

@@ -1,8 +1,8 @@
 //! The keys that an issuer published: which of them may verify, each for which algorithm, and which of them a
 //! token means.
 //!
-//! Pure: bytes in, keys out; [`super::jwks`] fetches the bytes. Refuses symmetric keys (a published secret is no
-//! secret), keys that are not for signatures, and RSA keys under 2048 bits.
+//! Pure: bytes in, keys out; [`super::jwks`] fetches the bytes. Refuses symmetric keys (a published secret is
+//! no secret), keys that are not for signatures, and RSA keys under 2048 bits.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Header};
@@ -65,8 +65,8 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Checks a token against the keys that its header may mean. The header only narrows the choice; what a key is
-    /// for stands in its record.
+    /// Checks a token against the keys that its header may mean. The header only narrows the choice; what a
+    /// key is for stands in its record.
     pub(super) fn verify(
         &self,
         header: &Header,
@@ -89,8 +89,8 @@ impl KeySet {
         outcome
     }
 
-    /// A `kid` that is here under another algorithm is a confused or hostile token. Anything else may be a key
-    /// that came after the last fetch.
+    /// A `kid` that is here under another algorithm is a confused or hostile token. Anything else may be a
+    /// key that came after the last fetch.
     fn no_key(&self, header: &Header) -> AuthError {
         let known = header.kid.is_some() && self.0.iter().any(|key| key.key_id == header.kid);
         if known {
@@ -128,8 +128,8 @@ fn is_for_verifying(jwk: &Jwk) -> bool {
             .is_none_or(|ops| ops.contains(&KeyOperations::Verify))
 }
 
-/// The one algorithm that the key is for; `None` where kind and `alg` contradict each other or are not taken. An
-/// RSA key that names none is for RS256, which is what issuers that leave it out sign with.
+/// The one algorithm that the key is for; `None` where kind and `alg` contradict each other or are not taken.
+/// An RSA key that names none is for RS256, which is what issuers that leave it out sign with.
 fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     let named = match jwk.common.key_algorithm {
         Some(named) => Some(Algorithm::try_from(named).ok()?),

@@ -1,7 +1,7 @@
 //! Makes a token signed with the shared secret: for the `token` command, the `dev` page, and tests.
 //!
-//! Refuses what [`super::Authenticator`] would refuse by its length of secret. It is no identity provider: who may
-//! have a token is decided by whoever holds the secret.
+//! Refuses what [`super::Authenticator`] would refuse by its length of secret. It is no identity provider:
+//! who may have a token is decided by whoever holds the secret.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! One key and the rules for the tokens it signs: pure, the time is passed in.
 //!
-//! The library checks signature, presence of claims, issuer and audience. It would check times too, but against
-//! the system's clock, and it looks at neither `typ` nor `crit`: those are done here. Called by [`super`] for a
-//! shared secret and by [`super::key_set`] for published keys.
+//! The library checks signature, presence of claims, issuer and audience. It would check times too, but
+//! against the system's clock, and it looks at neither `typ` nor `crit`: those are done here. Called by
+//! [`super`] for a shared secret and by [`super::key_set`] for published keys.
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
@@ -15,8 +15,8 @@ use crate::ids::UserId;
 /// The longest token that is looked at, in bytes. Proxies cut header lines at 8 KB anyway.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How far the clocks of the issuer and this server may lie apart: a token is accepted up to this long after its
-/// `exp` and before its `nbf` or `iat`.
+/// How far the clocks of the issuer and this server may lie apart: a token is accepted up to this long after
+/// its `exp` and before its `nbf` or `iat`.
 pub const LEEWAY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A key, the only algorithm it is for, and what its tokens must claim.
@@ -37,7 +37,8 @@ impl VerifyingKey {
         let mut validation = Validation::new(algorithm);
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        // The library checks `iss` and `aud` only where a token has them; absent, they must be asked for here.
+        // The library checks `iss` and `aud` only where a token has them; absent, they must be asked for
+        // here.
         let mut required = vec!["exp", "sub"];
         if let Some(issuer) = &settings.issuer {
             validation.set_issuer(&[issuer]);
@@ -85,8 +86,8 @@ fn check_header(header: &Header) -> Result<(), AuthError> {
     }
 }
 
-/// The claims that are read. One that is present in another shape than here makes the token malformed; to treat it
-/// as absent would switch its check off.
+/// The claims that are read. One that is present in another shape than here makes the token malformed; to
+/// treat it as absent would switch its check off.
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<String>,

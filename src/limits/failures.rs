@@ -1,5 +1,6 @@
 //! Refused credentials by address. Looking whether an address is blocked must not cost it anything, and the
-//! rate limiter has no such question, so the addresses that spent their allowance stand in a list of their own.
+//! rate limiter has no such question, so the addresses that spent their allowance stand in a list of their
+//! own.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,8 @@ const LIMIT: &str = "auth_failures_per_address";
 pub(super) struct FailureLimiter<C: Clock> {
     rate: RateLimiter<AddressKey, DefaultKeyedStateStore<AddressKey>, C, StateInformationMiddleware>,
     quota: Quota,
-    /// Only addresses whose allowance is spent, each until one more failure fits: short, and pruned each minute.
+    /// Only addresses whose allowance is spent, each until one more failure fits: short, and pruned each
+    /// minute.
     blocked_until: Mutex<HashMap<AddressKey, C::Instant>>,
     clock: C,
 }

@@ -1,7 +1,7 @@
 //! Where an issuer publishes its keys, and how often and how long to ask there.
 //!
-//! Owns the rules that need no fetch: which addresses are safe to take keys from, and how long an answer counts as
-//! fresh. Used by [`super`], and by `config` to check the address before the start.
+//! Owns the rules that need no fetch: which addresses are safe to take keys from, and how long an answer
+//! counts as fresh. Used by [`super`], and by `config` to check the address before the start.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -76,7 +76,8 @@ impl JwksUrl {
     ///
     /// # Errors
     ///
-    /// When it is no `https` address, nor an `http` one of this machine: whoever sits between could hand us keys.
+    /// When it is no `https` address, nor an `http` one of this machine: whoever sits between could hand us
+    /// keys.
     pub fn new(text: &str) -> Result<Self, InvalidJwksUrl> {
         let url = Url::parse(text).map_err(|_| InvalidJwksUrl)?;
         let accepted =

@@ -8,7 +8,8 @@ pub(super) const RSA_MODULUS: &str = concat!(
     "h_VDXZPZ_POFg69-Xl_LnZZyfRPyhog1aQ7XI_kjaxiIcB1w",
 );
 
-/// The same key as an issuer's website would show it: the text that a confused verifier takes for an HMAC secret.
+/// The same key as an issuer's website would show it: the text that a confused verifier takes for an HMAC
+/// secret.
 pub(super) const RSA_PUBLIC_PEM: &str = "\
 -----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEApRnQ6Fiq0i3sMtmQrWVQ
@@ -21,8 +22,8 @@ RD5+eTMPXJcQg1EKcah/VDXZPZ/POFg69+Xl/LnZZyfRPyhog1aQ7XI/kjaxiIcB
 -----END PUBLIC KEY-----
 ";
 
-/// Signed by that key: `kid` `rsa`, `sub` `u_42`, the issuer and audience of these tests, valid for ten minutes
-/// from their present.
+/// Signed by that key: `kid` `rsa`, `sub` `u_42`, the issuer and audience of these tests, valid for ten
+/// minutes from their present.
 pub(super) const RSA_TOKEN: &str = concat!(
     "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6InJzYSJ9.eyJzdWIiOiJ1XzQyIiwiaXNzIjoiaHR0cHM6Ly9pc3N1Z",
     "XIudGVzdC8iLCJhdWQiOiJhZ2VudC13ZWJzb2NrZXQiLCJpYXQiOjE3NjcyMjU2MDAsImV4cCI6MTc2NzIyNjIwMH0.HUeJOw7",
