@@ -187,3 +187,6 @@ pub struct SessionKey {
     /// Which one.
     pub session_id: SessionId,
 }
+
+#[cfg(test)]
+mod tests;

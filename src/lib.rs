@@ -24,5 +24,6 @@ pub mod feed;
 pub mod runs;
 pub mod service;
 // Composition.
+pub mod cli;
 pub mod config;
 pub mod shutdown;

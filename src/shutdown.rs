@@ -49,6 +49,11 @@ impl Tasks {
         });
     }
 
+    /// Counts a task that somebody else starts: axum spawns the one of an upgraded socket by itself.
+    pub fn track<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        self.tracker.track_future(task)
+    }
+
     /// Given when the server should drain: no new work, clients told to come back.
     pub fn drain(&self) -> &CancellationToken {
         &self.drain

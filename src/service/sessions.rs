@@ -15,7 +15,7 @@ use crate::store::feedback::NewFeedback;
 use crate::store::sessions::{Changed, Session};
 
 /// Messages that a history page or a fresh connect holds where nothing else was asked for.
-pub const DEFAULT_PAGE: u32 = 50;
+const DEFAULT_PAGE: u32 = 50;
 
 /// The most messages that a catch-up sends.
 const MAX_CATCH_UP: u32 = 1000;

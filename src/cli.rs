@@ -1,0 +1,128 @@
+//! The command line: which commands there are, their arguments, and help that teaches.
+//!
+//! Refuses to do anything, and to take settings as arguments: they come from the environment (see
+//! [`crate::config`]), so that no secret shows in a process list. Parsed by `main`, carried out by `app`.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::settings_help;
+use crate::ids::UserId;
+
+/// Persistent sessions for AI agents over WebSocket, backed by Postgres.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run on this machine for trying out: brings its own Postgres and token secret.
+    #[command(long_about = DEV, after_help = SEE_SETTINGS, after_long_help = settings_help())]
+    Dev,
+
+    /// Run for users.
+    #[command(long_about = SERVE, after_help = SEE_SETTINGS, after_long_help = settings_help())]
+    Serve,
+
+    /// Bring the database to this version's schema, and end.
+    #[command(long_about = MIGRATE, after_help = MIGRATE_EXAMPLE)]
+    Migrate,
+
+    /// Print an access token for a user.
+    #[command(long_about = TOKEN, after_help = TOKEN_EXAMPLES)]
+    Token(TokenArgs),
+}
+
+/// Arguments of `token`.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// Whom the token is for: 1 to 255 bytes.
+    #[arg(value_parser = UserId::new)]
+    pub user: UserId,
+
+    /// How long it is valid, in minutes.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=525_600))]
+    pub ttl_minutes: u32,
+
+    /// What it allows besides the user's own sessions, such as agent:notify. Can be given several times.
+    #[arg(long, value_name = "SCOPE", value_parser = scope)]
+    pub scope: Vec<String>,
+}
+
+impl TokenArgs {
+    /// How long the token is valid.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_secs(u64::from(self.ttl_minutes) * 60)
+    }
+
+    /// The scopes as a token carries them, if there are any.
+    pub fn scope_claim(&self) -> Option<String> {
+        (!self.scope.is_empty()).then(|| self.scope.join(" "))
+    }
+}
+
+fn scope(text: &str) -> Result<String, &'static str> {
+    let is_one_word = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+    if is_one_word {
+        Ok(text.to_owned())
+    } else {
+        Err("a scope is one word without spaces")
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  OPENROUTER_API_KEY=sk-or-... agent-websocket dev
+      Try it: starts everything on http://127.0.0.1:8080.
+  agent-websocket token alice
+      A token to connect with.
+  agent-websocket serve --help
+      All settings, by environment variable.";
+
+// The long texts are constants rather than comments, because a comment's marks for code would show in a
+// terminal.
+
+const DEV: &str = "\
+Run on this machine for trying out: brings its own Postgres and token secret.
+
+Keeps both in DATA_DIR, so that sessions survive a restart. With DATABASE_URL it uses that database instead.
+Refuses addresses that can be reached from outside.";
+
+const SERVE: &str = "\
+Run for users.
+
+Needs DATABASE_URL, OPENROUTER_API_KEY, and JWT_SECRET or JWT_JWKS_URL. A missing or contradictory setting
+stops it before it listens, and all such faults are named at once.";
+
+const MIGRATE: &str = "\
+Bring the database at DATABASE_URL to this version's schema, and end.
+
+For where the server's own role may not create tables. Can be run again at any time.";
+
+const TOKEN: &str = "\
+Print an access token for a user.
+
+Signs it with JWT_SECRET, or without that with the secret that dev keeps in DATA_DIR, and puts in JWT_ISSUER
+and JWT_AUDIENCE where they are set. Prints the token alone, so that a script can use it.";
+
+const SEE_SETTINGS: &str = "Settings come from the environment; --help lists them all.";
+
+const MIGRATE_EXAMPLE: &str = "\
+Example:
+  DATABASE_URL=postgres://owner:password@db:5432/agent agent-websocket migrate";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  agent-websocket token alice
+  agent-websocket token deploy-bot --scope agent:notify --ttl-minutes 5
+  curl -H \"Authorization: Bearer $(agent-websocket token alice)\" http://127.0.0.1:8080/v1/sessions";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The one list of settings: name, default, unit and meaning of each.
+//!
+//! Parsing takes its defaults from here, `--help` and `.env.example` are printed from here, and a setting
+//! that is not here cannot be read, so none of them can drift from the others. Refuses to know ranges and
+//! rules between settings: those stand where the value is read and are named by the fault.
+
+use std::fmt::Write as _;
+
+/// One setting, read from the environment variable of its name. A blank value counts as none.
+#[derive(Debug)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// What counts when it is not set; empty = nothing.
+    pub default: &'static str,
+    /// What its number counts, or what kind of text it is.
+    pub unit: &'static str,
+    /// What it does, as one line for the operator.
+    pub meaning: &'static str,
+}
+
+/// Settings that are about the same thing.
+#[derive(Debug)]
+pub struct Section {
+    /// Its title in `--help`.
+    pub heading: &'static str,
+    /// In the order in which an operator would ask for them.
+    pub settings: &'static [&'static Setting],
+}
+
+impl Setting {
+    /// Whether its value must not be repeated in a message.
+    pub fn is_secret(&self) -> bool {
+        self.unit.starts_with("secret")
+    }
+}
+
+macro_rules! settings {
+    ($($heading:literal { $($name:ident = $default:literal, $unit:literal, $meaning:literal;)* })*) => {
+        $($(pub(super) static $name: Setting =
+            Setting { name: stringify!($name), default: $default, unit: $unit, meaning: $meaning };)*)*
+
+        /// All settings.
+        pub static SECTIONS: &[Section] =
+            &[$(Section { heading: $heading, settings: &[$(&$name),*] }),*];
+    };
+}
+
+settings! {
+    "Addresses" {
+        // Loopback: exposing it is a decision, usually of the proxy that terminates TLS.
+        BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
+        ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /metrics. Not for the public.";
+        ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
+        TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
+        // Under the 30 s that Kubernetes and systemd-like supervisors leave by default.
+        DRAIN_SECONDS = "20", "s", "Time over which clients are sent away and answers may finish when the server stops.";
+    }
+    "Database" {
+        DATABASE_URL = "", "secret URL", "Postgres 15 or newer. Required by serve and migrate; dev without it starts its own.";
+        LISTEN_DATABASE_URL = "", "secret URL", "Direct connection for LISTEN, where DATABASE_URL goes through a transaction pooler.";
+        // A tenth of Postgres's own default of 100, so that several nodes fit.
+        DATABASE_MAX_CONNECTIONS = "10", "connections", "Most connections that this node opens.";
+        DATA_DIR = "./.agent-websocket", "path", "Where dev keeps its Postgres and its random token secret.";
+    }
+    "Who may connect" {
+        JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this or JWT_JWKS_URL; dev makes its own.";
+        JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA), instead of JWT_SECRET. https.";
+        JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_JWKS_URL.";
+        JWT_AUDIENCE = "", "list", "Accepted aud values. Required with JWT_JWKS_URL; without it tokens that name one are refused.";
+        ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer tickets.";
+        // Long enough for a slow phone's first frame, short enough that strangers hold no sockets.
+        AUTH_TIMEOUT_MS = "5000", "ms", "Time for the auth frame of a client that brought no token.";
+        // As long as a page needs to ask its backend for the next token, several times over.
+        TOKEN_EXPIRY_WARNING_SECONDS = "60", "s", "How long before a token's end the client is asked to renew it.";
+    }
+    "Model" {
+        OPENROUTER_API_KEY = "", "secret", "Key of the provider. Required by serve, unless OPENROUTER_BASE_URL is another server.";
+        OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1", "URL", "Any server with an OpenAI-compatible /chat/completions.";
+        PROVIDER_FLAVOR = "auto", "auto|openrouter|generic", "Whether to send OpenRouter's own fields. auto looks at the host.";
+        MODEL = "openai/gpt-4-turbo", "text", "The model that answers unless a query names another.";
+        MODEL_FALLBACKS = "", "list", "Models that the provider tries in turn where MODEL fails.";
+        ALLOWED_MODELS = "", "list", "Models that a client may name, MODEL among them. Empty = only MODEL.";
+        TEMPERATURE = "0.7", "number", "How freely the model chooses its words, 0 to 2.";
+        MAX_TOKENS = "1500", "tokens", "Longest answer.";
+    }
+    "Conversation" {
+        AGENT_NAME = "agent_websocket", "text", "What the agent is called.";
+        SYSTEM_PROMPT = "You are {AGENT_NAME}, an AI assistant communicating via WebSocket.", "text", "What the model is told first. {AGENT_NAME} is replaced.";
+        MAX_HISTORY = "50", "messages", "Most messages of a session that the model is sent.";
+        // With the answer and the system prompt it fits the 32 k window of small models, estimates being off
+        // by some.
+        MAX_PROMPT_TOKENS = "16000", "tokens", "Most tokens of history, estimated, that the model is sent.";
+        SESSION_TIMEOUT = "30", "min", "Idle time after which a socket is closed; may be fractional. The session stays.";
+    }
+    "Sockets" {
+        // Under the 30 s and 60 s after which common proxies drop a silent connection.
+        HEARTBEAT_MS = "25000", "ms", "Silence after which the server sends a ping; twice as long without an answer ends the socket.";
+        // 32 KiB of text take at most six times as much as JSON escapes, plus the frame around it.
+        MAX_MESSAGE_BYTES = "262144", "bytes", "Longest frame of a client, at least 262144.";
+        // A phone changing networks comes back within this; one that does not can resume.
+        WRITE_TIMEOUT_MS = "10000", "ms", "Time for one write to a client that reads slowly.";
+    }
+    "Runs" {
+        // Three renewals fit in, so that one lost round trip to Postgres costs nothing.
+        LEASE_MS = "10000", "ms", "Time after which a run of a node that died may be taken over.";
+        // Half a lease: a dead node's run waits 15 s at most.
+        REAPER_INTERVAL_MS = "5000", "ms", "How often to look for such runs.";
+        // What a crash may cost of an answer; one insert a node and tick.
+        CHUNK_FLUSH_MS = "150", "ms", "How often text being written is stored.";
+        // Only matters where a NOTIFY was lost: short enough that a person hardly notices.
+        POLL_INTERVAL_MS = "2000", "ms", "How often to look for what a NOTIFY should have announced.";
+        // The first, and two after crashes: a query that kills nodes must not do so for ever.
+        MAX_RUN_ATTEMPTS = "3", "attempts", "How often a run is begun before it counts as failed.";
+    }
+    "Limits; 0 = off" {
+        // Faster than a person reads answers, slower than a script burns money.
+        RATE_LIMIT_PER_MINUTE = "20", "queries", "Queries of one user a minute.";
+        // A few follow-ups in quick succession are normal.
+        RATE_LIMIT_BURST = "5", "queries", "Queries that one user may send at once. 0 = a whole minute's worth.";
+        // An interface that sends on each key press stays under it; three times as many may come at once.
+        FRAMES_PER_SECOND = "20", "frames", "Frames of one socket a second; three times as many at once.";
+        // An office behind one address reconnects after a restart without being turned away.
+        CONNECTIONS_PER_MINUTE_PER_ADDRESS = "120", "attempts", "Connection attempts from one address (IPv6: one /64) a minute.";
+        // A page with an expired token that retries stays under it; guessing does not.
+        AUTH_FAILURES_PER_MINUTE_PER_ADDRESS = "30", "failures", "Refused tokens from one address a minute, then 429 unread.";
+        // A handful of devices with a handful of tabs each.
+        MAX_CONNECTIONS_PER_USER = "20", "sockets", "Sockets that one user holds open on one node.";
+        // Years of use; keeps a loop of new sessions from filling the disk.
+        MAX_SESSIONS_PER_USER = "1000", "sessions", "Sessions that one user keeps.";
+        // More than anyone means to ask before reading an answer.
+        MAX_QUEUE_DEPTH = "20", "queries", "Queries that wait in one session.";
+        // Three windows side by side; one user cannot take the provider's whole allowance.
+        MAX_RUNS_PER_USER = "3", "runs", "Answers being written at once for one user.";
+        // Bounded by the provider's limits and by memory for open answers, rather than by this machine's
+        // cores.
+        MAX_RUNS_PER_NODE = "256", "runs", "Answers being written at once by this node.";
+    }
+    "Log" {
+        // Third-party crates print frames and SQL at debug and below.
+        LOG = "info", "filter", "What to log, such as info,agent_websocket=debug.";
+        LOG_FORMAT = "text", "text|json", "One line of text or one JSON object an event.";
+    }
+}
+
+/// All settings as text for a terminal: what `--help` prints under the options.
+pub fn settings_help() -> String {
+    let mut help = String::from("Settings, by environment variable (lists are separated by commas):\n");
+    for section in SECTIONS {
+        let _ = write!(help, "\n{}:\n", section.heading);
+        for Setting {
+            name,
+            default,
+            unit,
+            meaning,
+        } in section.settings
+        {
+            let _ = write!(help, "  {name}={default}  [{unit}]\n      {meaning}\n");
+        }
+    }
+    help
+}
+
+/// All settings as a commented file of variables: what `.env.example` holds.
+pub fn env_example() -> String {
+    let mut file = String::from(
+        "# Every setting with its default. Take out the `#` before a name to change it.\n\
+         # Lists are separated by commas; a blank value counts as none.\n",
+    );
+    for section in SECTIONS {
+        let _ = write!(file, "\n# --- {} ---\n", section.heading);
+        for Setting {
+            name,
+            default,
+            unit,
+            meaning,
+        } in section.settings
+        {
+            let quote = if default.contains(' ') { "\"" } else { "" };
+            let _ = write!(file, "\n# {meaning} [{unit}]\n#{name}={quote}{default}{quote}\n");
+        }
+    }
+    file
+}

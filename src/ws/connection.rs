@@ -1,0 +1,377 @@
+//! One socket's task: everything that reaches a client, and everything that it says, goes through this loop.
+//!
+//! ```text
+//!   mailbox rings ─┐                       ┌─► pump: what the session has that this client has not, then flush
+//!   frame in ──────┤                       │
+//!   reply ready ───┼─► one turn of the loop ┤
+//!   time ──────────┤                       │
+//!   drain, stop ───┘                       └─► the end: leave, close with a code, one line in the log
+//! ```
+//!
+//! One request is carried out at a time, beside the loop, so that text flows while the database works; no frame is read
+//! meanwhile, which is the back-pressure. The loop executes decisions of `session` and `session::replay`; it makes none.
+
+mod attached;
+mod pump;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use tokio::time::sleep_until;
+
+use super::commands::{Asker, Reply};
+use super::frames;
+use super::keepalive::{Due as Alive, Keepalive};
+use super::seat::Seat;
+use super::socket::{End, Received, Socket};
+use crate::auth::Principal;
+use crate::feed::Opened;
+use crate::ids::{ClientName, MessageId, NotificationId};
+use crate::limits::FrameMeter;
+use crate::protocol::client::{self, ClientFrame, SessionRef};
+use crate::protocol::close::CloseReason;
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::server::{Draining, ErrorFrame, Live, Notification, Plain, ServerFrame, Status, TokenExpiring};
+use crate::protocol::text::Timestamp;
+use crate::service::Service;
+use crate::session::{Activity, Conversation, Decision, Due, Rules};
+use crate::store::append::Accepted;
+use attached::Attached;
+
+type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// What a client offered at its handshake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offer {
+    /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
+    pub(super) speaks_protocol: bool,
+    /// The name of its device.
+    pub(super) device: Option<ClientName>,
+    /// The session that it wants.
+    pub(super) session: Option<SessionRef>,
+    /// Its cursor.
+    pub(super) after: Option<i64>,
+}
+
+/// One socket.
+pub(super) struct Connection {
+    service: Arc<Service>,
+    socket: Socket,
+    seat: Seat,
+    offer: Offer,
+    conversation: Conversation,
+    keepalive: Keepalive,
+    meter: FrameMeter,
+    principal: Option<Principal>,
+    attached: Option<Attached>,
+    /// The request being carried out.
+    work: Option<Work>,
+    /// The query being stored, by its message: its entry in the log waits for the reply.
+    asking: Option<MessageId>,
+    /// Queries of this connection that are stored and not sent yet.
+    accepted: Vec<(Accepted, Option<ClientName>)>,
+    /// Notifications sent and not acknowledged: repeats are left out.
+    delivered: HashSet<NotificationId>,
+    drain_until: Option<Instant>,
+    began: Instant,
+    frames_in: u64,
+    frames_out: u64,
+}
+
+impl Connection {
+    /// A connection whose token was not shown yet.
+    pub(super) fn awaiting_auth(service: Arc<Service>, socket: Socket, seat: Seat, offer: Offer) -> Self {
+        let now = Instant::now();
+        let settings = &service.settings.socket;
+        let conversation = Conversation::awaiting_auth(rules(&service), settings.auth_timeout, now);
+        let keepalive = Keepalive::new(settings.heartbeat, now);
+        let meter = FrameMeter::new(&service.settings.limits, now);
+        Self {
+            service,
+            socket,
+            seat,
+            offer,
+            conversation,
+            keepalive,
+            meter,
+            principal: None,
+            attached: None,
+            work: None,
+            asking: None,
+            accepted: Vec::new(),
+            delivered: HashSet::new(),
+            drain_until: None,
+            began: now,
+            frames_in: 0,
+            frames_out: 0,
+        }
+    }
+
+    /// A connection whose token was checked and whose session was opened at the handshake.
+    pub(super) async fn run_opened(mut self, principal: Principal, opened: Opened) {
+        let now = Instant::now();
+        let lifetime = self.service.lifetime(principal.expires_at);
+        self.conversation = Conversation::open(rules(&self.service), lifetime, now);
+        self.principal = Some(principal);
+        let after = if self.offer.session == Some(SessionRef::Latest) { None } else { self.offer.after };
+        match Box::pin(self.attach(opened, after)).await {
+            Ok(()) => self.run().await,
+            Err(end) => self.finish(end).await,
+        }
+    }
+
+    /// Serves the socket to its end.
+    pub(super) async fn run(mut self) {
+        let end = loop {
+            if let Err(end) = self.turn().await {
+                break end;
+            }
+        };
+        self.finish(end).await;
+    }
+
+    /// Brings out what there is, waits for the next thing, and deals with it.
+    async fn turn(&mut self) -> Result<(), End> {
+        self.pump().await?;
+        let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
+        let deadline = tokio::time::Instant::from_std(self.next_deadline());
+        let tasks = self.service.tasks.clone();
+        tokio::select! {
+            () = self.seat.mailbox().rung() => Ok(()),
+            received = self.socket.receive(), if reads => self.on_received(received?).await,
+            reply = carry_on(&mut self.work) => {
+                self.work = None;
+                self.on_reply(reply).await
+            }
+            () = sleep_until(deadline) => self.on_time().await,
+            () = tasks.drain().cancelled(), if self.drain_until.is_none() => self.on_drain().await,
+            () = tasks.stop().cancelled() => Err(End::Close(CloseReason::Restarting)),
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let due = self.conversation.next_due().min(self.keepalive.next());
+        self.drain_until.map_or(due, |drain| due.min(drain))
+    }
+
+    /// Sends a frame; it goes out with the next flush.
+    async fn send(&mut self, frame: &ServerFrame<'_>) -> Result<(), End> {
+        self.frames_out += 1;
+        self.keepalive.sent(Instant::now());
+        self.socket.feed(frame.encode()).await
+    }
+
+    async fn on_received(&mut self, received: Received) -> Result<(), End> {
+        let now = Instant::now();
+        self.keepalive.received(now);
+        if let Err(limit) = self.meter.check(now) {
+            self.refuse(Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after), None)
+                .await?;
+            return Err(End::Close(CloseReason::Flooding));
+        }
+        let Received::Text(text) = received else {
+            return Ok(());
+        };
+        self.frames_in += 1;
+        match self.conversation.on_frame(client::parse(&text), now) {
+            Decision::Carry(frame) => self.start(frame),
+            Decision::Authenticate(re, auth) => self.authenticate(re, auth),
+            Decision::Refuse(bad) => self.refuse(bad.refusal, bad.re).await?,
+            Decision::RefuseAndClose(bad, reason) => {
+                self.refuse(bad.refusal, bad.re).await?;
+                return Err(End::Close(reason));
+            }
+        }
+        Ok(())
+    }
+
+    async fn refuse(&mut self, refusal: Refusal, re: Option<ClientName>) -> Result<(), End> {
+        let frame = ServerFrame::Error(ErrorFrame::of(refusal, re, self.service.now()));
+        self.send(&frame).await
+    }
+
+    fn start(&mut self, frame: ClientFrame) {
+        let Some(attached) = &self.attached else {
+            return;
+        };
+        let asker = Asker {
+            service: Arc::clone(&self.service),
+            connection: self.seat.connection(),
+            key: attached.room().key().clone(),
+        };
+        self.work = Some(match frame {
+            ClientFrame::Query(query) => {
+                let message_id = MessageId::new();
+                self.asking = Some(message_id);
+                Box::pin(asker.ask(message_id, query))
+            }
+            other => Box::pin(asker.carry_out(other)),
+        });
+    }
+
+    fn authenticate(&mut self, re: Option<ClientName>, auth: client::Auth) {
+        let service = Arc::clone(&self.service);
+        self.work = Some(Box::pin(async move {
+            let outcome = service.auth.verify(auth.token.as_str()).await;
+            Reply::Authenticated { re, outcome, session: auth.session_id, after: auth.after }
+        }));
+    }
+
+    async fn on_reply(&mut self, reply: Reply) -> Result<(), End> {
+        self.asking = None;
+        match reply {
+            Reply::Asked(accepted, re) => {
+                self.accepted.push((accepted, re));
+                Ok(())
+            }
+            Reply::Frames(list) => {
+                for frame in &list {
+                    self.send(frame).await?;
+                }
+                Ok(())
+            }
+            Reply::Switch { done, opened, after } => {
+                self.send(&done).await?;
+                Box::pin(self.attach(opened, after)).await
+            }
+            Reply::DeletedOwn(done) => {
+                self.send(&done).await?;
+                Err(End::Close(CloseReason::SessionDeleted))
+            }
+            Reply::Authenticated { re, outcome, session, after } => {
+                Box::pin(self.on_authenticated(re, outcome, session, after)).await
+            }
+        }
+    }
+
+    async fn on_time(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if self.drain_until.is_some_and(|until| now >= until) {
+            return Err(End::Close(CloseReason::Restarting));
+        }
+        match self.keepalive.due(now) {
+            Alive::Nothing => {}
+            Alive::Dead => return Err(End::Close(CloseReason::Silent)),
+            Alive::Speak => self.heartbeat(now).await?,
+        }
+        let busy = self.drain_until.is_some() || self.attached.as_ref().is_some_and(|a| a.room().is_answering());
+        let activity = if busy { Activity::Busy } else { Activity::Quiet };
+        while let Some(due) = self.conversation.due(activity, now) {
+            match due {
+                Due::WarnExpiry => self.warn_expiry().await?,
+                Due::Close(reason) => {
+                    self.explain(reason).await?;
+                    return Err(End::Close(reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self, now: Instant) -> Result<(), End> {
+        let quiet = self.keepalive.is_quiet(now);
+        self.socket.ping().await?;
+        self.keepalive.pinged(now);
+        if quiet && self.offer.speaks_protocol
+            && let Some(attached) = &self.attached
+        {
+            let frame = ServerFrame::Status(Status::Heartbeat(Live {
+                content: "Still here".into(),
+                timestamp: self.service.now(),
+                session_id: attached.room().key().session_id,
+                head: attached.sent(),
+            }));
+            self.send(&frame).await?;
+        }
+        self.keepalive.sent(now);
+        self.socket.flush().await
+    }
+
+    /// Says why, where the close code alone would not do.
+    async fn explain(&mut self, reason: CloseReason) -> Result<(), End> {
+        let timestamp = self.service.now();
+        match reason {
+            CloseReason::SessionTimeout => {
+                let content = "Session closed due to inactivity".into();
+                let frame = ServerFrame::Notification(Notification::Timeout(Plain { content, timestamp }));
+                self.send(&frame).await
+            }
+            CloseReason::Unauthorized => {
+                let refusal = Refusal::new(ErrorCode::Unauthorized, "No token in time");
+                self.refuse(refusal, None).await
+            }
+            CloseReason::TokenExpired => {
+                let refusal = Refusal::new(ErrorCode::Unauthorized, "The token expired");
+                self.refuse(refusal, None).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn warn_expiry(&mut self) -> Result<(), End> {
+        let Some(principal) = &self.principal else {
+            return Ok(());
+        };
+        let frame = ServerFrame::Status(Status::TokenExpiring(TokenExpiring {
+            content: "The token expires soon; send `auth` with a new one".into(),
+            timestamp: self.service.now(),
+            expires_at: Timestamp(principal.expires_at),
+        }));
+        self.send(&frame).await
+    }
+
+    /// Tells at once that the server restarts; the close comes at a moment of this connection's own, so that not all
+    /// clients come back together.
+    async fn on_drain(&mut self) -> Result<(), End> {
+        let window = self.service.settings.server.drain;
+        let wait = rand::rng().random_range(Duration::ZERO..=window.mul_f64(0.9));
+        self.drain_until = Some(Instant::now() + wait);
+        let frame = ServerFrame::Status(Status::Draining(Draining {
+            content: "The server restarts; come back soon".into(),
+            timestamp: self.service.now(),
+            retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        }));
+        self.send(&frame).await
+    }
+
+    /// The one way out: leave, let the client see why, tell the story in one line.
+    async fn finish(mut self, end: End) {
+        self.attached = None;
+        self.seat.leave();
+        let closed = match end {
+            End::Close(reason) => reason.label(),
+            End::Gone => "gone",
+        };
+        tracing::info!(
+            connection = %self.seat.connection(),
+            user = self.principal.as_ref().map(|principal| principal.user_id.as_str()),
+            closed,
+            duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            frames_in = self.frames_in,
+            frames_out = self.frames_out,
+            "connection"
+        );
+        if let End::Close(reason) = end {
+            self.socket.close(reason).await;
+        }
+    }
+}
+
+fn rules(service: &Service) -> Rules {
+    Rules {
+        session_timeout: service.settings.socket.session_timeout,
+        expiry_warning: service.settings.socket.token_expiry_warning,
+    }
+}
+
+/// Goes on with the request being carried out; waits for ever where there is none.
+async fn carry_on(work: &mut Option<Work>) -> Reply {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,176 @@
+//! Being in a session: how a connection gets in, and its `welcome`.
+
+use std::sync::Arc;
+
+use super::{Connection, End};
+use crate::auth::{AuthError, Principal};
+use crate::feed::Opened;
+use crate::ids::{ClientName, Seq};
+use crate::notify::room::Room;
+use crate::protocol::VERSION;
+use crate::protocol::client::SessionRef;
+use crate::protocol::close::CloseReason;
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
+use crate::protocol::text::Timestamp;
+use crate::service::limit_or_off;
+use crate::session::replay::{Cursor, Step};
+use crate::ws::frames::welcome_text;
+
+/// How clients should come back after a cut: full jitter between half a second and half a minute.
+const RECONNECT: Reconnect = Reconnect { base_ms: 500, max_ms: 30_000, jitter_ms: 500 };
+
+/// A connection's session and its place in it.
+#[derive(Debug)]
+pub(super) struct Attached {
+    room: Arc<Room>,
+    cursor: Cursor,
+    head: Seq,
+}
+
+impl Attached {
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    pub(super) fn next(&mut self) -> Step {
+        self.room.next(&mut self.cursor)
+    }
+
+    pub(super) fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+
+    /// Whether the catch-up is over.
+    pub(super) fn is_live(&self) -> bool {
+        self.cursor.is_live()
+    }
+
+    /// The last message that was sent.
+    pub(super) fn sent(&self) -> Seq {
+        self.cursor.sent()
+    }
+
+    /// What `welcome` promised.
+    pub(super) fn head(&self) -> Seq {
+        self.head
+    }
+}
+
+impl Connection {
+    /// Enters a session: from here on this connection sees its room. Sends `welcome`; the loop does the rest.
+    pub(super) async fn attach(&mut self, opened: Opened, after: Option<i64>) -> Result<(), End> {
+        let Some(principal) = self.principal.clone() else {
+            return Err(End::Close(CloseReason::InternalError));
+        };
+        let room = opened.room;
+        // Enter first, then take the head: what comes after the head rings the mailbox.
+        self.seat.enter_room(Arc::clone(&room), self.offer.device.clone());
+        if room.is_deleted() {
+            return Err(End::Close(CloseReason::NoSuchSession));
+        }
+        let head = room.head();
+        let catch_up = match self.service.catch_up(room.key(), after, head).await {
+            Ok(catch_up) => catch_up,
+            Err(refusal) => {
+                self.refuse(refusal, None).await?;
+                return Err(End::Close(CloseReason::InternalError));
+            }
+        };
+        let session_id = room.key().session_id;
+        let socket = &self.service.settings.socket;
+        let welcome = Welcome {
+            content: welcome_text(session_id).into(),
+            timestamp: self.service.now(),
+            session_id,
+            resumed: opened.resumed,
+            head,
+            first_available: if head == Seq::START { Seq::START } else { Seq(1) },
+            connection_id: self.seat.connection(),
+            user_id: principal.user_id.as_str().to_owned().into(),
+            protocol: VERSION,
+            heartbeat_ms: u64::try_from(socket.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            max_message_bytes: socket.max_message_bytes,
+            token_expires_at: Timestamp(principal.expires_at),
+            reconnect: RECONNECT,
+            gap: catch_up.gap,
+        };
+        self.accepted.clear();
+        self.delivered.clear();
+        self.attached = Some(Attached { room, cursor: Cursor::new(catch_up.start, head), head });
+        self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(welcome)))).await
+    }
+
+    /// A token was checked: it opens the conversation, or renews it.
+    pub(super) async fn on_authenticated(
+        &mut self,
+        re: Option<ClientName>,
+        outcome: Result<Principal, AuthError>,
+        session: Option<SessionRef>,
+        after: Option<i64>,
+    ) -> Result<(), End> {
+        let principal = match outcome {
+            Ok(principal) => principal,
+            Err(error) => {
+                tracing::debug!(reason = error.label(), "a token was refused");
+                self.refuse(Refusal::new(ErrorCode::Unauthorized, error.client_text()), re).await?;
+                let open = self.conversation.is_open();
+                return if open { Ok(()) } else { Err(End::Close(CloseReason::Unauthorized)) };
+            }
+        };
+        if self.principal.as_ref().is_some_and(|before| before.user_id != principal.user_id) {
+            return Err(End::Close(CloseReason::IdentityChanged));
+        }
+        let renewal = self.conversation.is_open();
+        self.conversation
+            .authenticated(self.service.lifetime(principal.expires_at), std::time::Instant::now());
+        self.principal = Some(principal.clone());
+        let opened = if renewal { None } else { Some(self.enter_as(&principal, session).await?) };
+        let frame = ServerFrame::Status(Status::Done(Done {
+            event: "auth",
+            content: "Authenticated".into(),
+            timestamp: self.service.now(),
+            re,
+            expires_at: Some(Timestamp(principal.expires_at)),
+            data: serde_json::json!({ "user_id": principal.user_id, "expires_at": Timestamp(principal.expires_at) }),
+        }));
+        self.send(&frame).await?;
+        let Some(opened) = opened else {
+            return Ok(());
+        };
+        // What the frame says wins over what the URL said.
+        let latest = session.or(self.offer.session) == Some(SessionRef::Latest);
+        let after = if latest { None } else { after.or(self.offer.after) };
+        self.attach(opened, after).await
+    }
+
+    /// Takes the user's place and opens the session that is wanted.
+    async fn enter_as(&mut self, principal: &Principal, session: Option<SessionRef>) -> Result<Opened, End> {
+        let max = limit_or_off(self.service.settings.limits.connections_per_user);
+        if !self.seat.enter_user(&principal.user_id, max) {
+            let refusal = Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user");
+            self.refuse(refusal, None).await?;
+            return Err(End::Close(CloseReason::TooManyConnections));
+        }
+        let wanted = session.or(self.offer.session);
+        match self.service.open(&principal.user_id, wanted).await {
+            Ok(opened) => Ok(opened),
+            Err(refusal) => {
+                let reason = close_for(&refusal);
+                self.refuse(refusal, None).await?;
+                Err(End::Close(reason))
+            }
+        }
+    }
+}
+
+/// The close code where a session could not be opened.
+pub(in crate::ws) fn close_for(refusal: &Refusal) -> CloseReason {
+    match refusal.code {
+        ErrorCode::NotFound => CloseReason::NoSuchSession,
+        ErrorCode::QuotaExceeded => CloseReason::TooManyConnections,
+        ErrorCode::RateLimited => CloseReason::Flooding,
+        ErrorCode::Unauthorized => CloseReason::Unauthorized,
+        _ => CloseReason::Overloaded,
+    }
+}

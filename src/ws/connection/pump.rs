@@ -1,0 +1,235 @@
+//! Brings out everything that the session and the mailbox have and the client has not.
+//!
+//! Takes one step of `session::replay` at a time until there is none; a message becomes its frames here, in the order that
+//! the contract promises.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Connection, End};
+use crate::feed::pushed;
+use crate::ids::SessionId;
+use crate::log::{Message, Role};
+use crate::notify::mailbox::{Mail, Signal};
+use crate::protocol::close::CloseReason;
+use crate::protocol::server::{Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking};
+use crate::session::replay::{Entry, Step};
+use crate::ws::frames;
+
+/// Notifications sent before `live`, and at a time after it.
+const NOTIFICATIONS_AT_ONCE: u32 = 200;
+
+/// The most unacknowledged notifications that a connection is sent; the rest follows when some were acknowledged.
+const MAX_UNACKNOWLEDGED: usize = 10_000;
+
+/// Steps before the loop looks at the other things that may have happened.
+const STEPS: usize = 64;
+
+impl Connection {
+    /// Brings out what there is. Comes back when there is nothing more, or after a fair share.
+    pub(super) async fn pump(&mut self) -> Result<(), End> {
+        for _ in 0..STEPS {
+            if !self.step().await? {
+                return self.socket.flush().await;
+            }
+        }
+        self.seat.mailbox().ring();
+        self.socket.flush().await
+    }
+
+    /// One step. `false` when there is nothing more.
+    async fn step(&mut self) -> Result<bool, End> {
+        let Some(attached) = &mut self.attached else {
+            return self.mail().await;
+        };
+        let session = attached.room().key().session_id;
+        let replay = !attached.is_live();
+        match attached.next() {
+            Step::Idle => self.mail().await,
+            Step::Message(message) => self.message(&message).await,
+            Step::Read { after, upto } => self.read(after, upto).await,
+            Step::Thinking { run_id, in_reply_to, message_id, started_at } => {
+                let thinking = Thinking {
+                    content: "Thinking...".into(),
+                    timestamp: started_at,
+                    session_id: session,
+                    run_id,
+                    in_reply_to,
+                    message_id,
+                    replay,
+                };
+                self.conversation.on_activity(Instant::now());
+                self.send(&frames::thinking(thinking)).await.map(|()| true)
+            }
+            Step::Delta(part) => {
+                let frame = frames::delta(session, part, replay, self.service.now());
+                self.send(&frame).await.map(|()| true)
+            }
+            Step::CaughtUp => self.caught_up(session).await.map(|()| true),
+        }
+    }
+
+    /// Reads what the room's memory does not hold.
+    async fn read(&mut self, after: crate::ids::Seq, upto: crate::ids::Seq) -> Result<bool, End> {
+        let Some(attached) = &self.attached else {
+            return Ok(false);
+        };
+        let key = attached.room().key().clone();
+        let Ok(page) = self.service.feed.read(&key, after, upto).await else {
+            // The database is away: the client comes back and resumes where it is.
+            return Err(End::Close(CloseReason::Overloaded));
+        };
+        if page.is_empty() {
+            return Err(End::Close(CloseReason::SessionDeleted));
+        }
+        for message in page {
+            if !self.message(&Arc::new(message)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends a message of the log. `false` when it must wait for the reply to this connection's own query.
+    async fn message(&mut self, message: &Arc<Message>) -> Result<bool, End> {
+        if self.asking == Some(message.message_id) {
+            return Ok(false);
+        }
+        let Some(attached) = &mut self.attached else {
+            return Ok(false);
+        };
+        let session = message.session_id;
+        let entry = attached.cursor().entry(message);
+        self.conversation.on_activity(Instant::now());
+        if let Some(index) = self.accepted.iter().position(|(own, _)| own.message_id == message.message_id) {
+            let (own, re) = self.accepted.remove(index);
+            self.send(&frames::accepted(session, re, &own)).await?;
+            return Ok(true);
+        }
+        if message.role == Role::Assistant {
+            self.before_response(message, &entry).await?;
+        }
+        self.send(&frames::message(message, entry.replay)).await?;
+        Ok(true)
+    }
+
+    /// What precedes a live response: `thinking` and the rest of the text where they were not sent, and the failure.
+    async fn before_response(&mut self, message: &Message, entry: &Entry) -> Result<(), End> {
+        if entry.replay {
+            return Ok(());
+        }
+        if let (true, Some(run_id), Some(in_reply_to)) = (entry.thinking, message.run_id, message.in_reply_to) {
+            let thinking = Thinking {
+                content: "Thinking...".into(),
+                timestamp: message.created_at,
+                session_id: message.session_id,
+                run_id,
+                in_reply_to,
+                message_id: message.message_id,
+                replay: false,
+            };
+            self.send(&frames::thinking(thinking)).await?;
+        }
+        if let Some(part) = entry.rest.clone() {
+            let frame = frames::delta(message.session_id, part, false, self.service.now());
+            self.send(&frame).await?;
+        }
+        if let Some(error) = frames::run_error(message) {
+            self.send(&error).await?;
+        }
+        Ok(())
+    }
+
+    /// The catch-up is over: pending notifications, then `live`.
+    async fn caught_up(&mut self, session_id: SessionId) -> Result<(), End> {
+        self.pending_notifications().await?;
+        let Some(attached) = &mut self.attached else {
+            return Ok(());
+        };
+        attached.cursor().set_live();
+        let head = attached.head();
+        let frame = ServerFrame::Status(Status::Live(Live {
+            content: "Live".into(),
+            timestamp: self.service.now(),
+            session_id,
+            head,
+        }));
+        self.send(&frame).await
+    }
+
+    /// Sends pending notifications that this connection has not sent yet, a share of them at a time.
+    async fn pending_notifications(&mut self) -> Result<(), End> {
+        let Some(principal) = &self.principal else {
+            return Ok(());
+        };
+        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
+            return Ok(());
+        }
+        let known = u32::try_from(self.delivered.len()).unwrap_or(u32::MAX);
+        let limit = known.saturating_add(NOTIFICATIONS_AT_ONCE);
+        let user = principal.user_id.clone();
+        let Ok(rows) = self.service.inbox(&user, limit).await else {
+            return Err(End::Close(CloseReason::Overloaded));
+        };
+        let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
+        let more = rows.len() >= limit as usize;
+        for row in rows {
+            let mut notification = pushed(row);
+            notification.replay = replay;
+            self.notification(&notification).await?;
+        }
+        if more {
+            self.seat.mailbox().mark_lost();
+        }
+        Ok(())
+    }
+
+    async fn notification(&mut self, notification: &Pushed<'static>) -> Result<(), End> {
+        if !self.delivered.insert(notification.notification_id) {
+            return Ok(());
+        }
+        let frame = ServerFrame::Notification(Notification::Message(Box::new(notification.clone())));
+        self.send(&frame).await
+    }
+
+    /// Takes something out of the mailbox. `false` when it is empty.
+    async fn mail(&mut self) -> Result<bool, End> {
+        match self.seat.mailbox().take() {
+            Mail::Empty => Ok(false),
+            Mail::Close(reason) => Err(End::Close(reason)),
+            Mail::Lost => self.pending_notifications().await.map(|()| true),
+            Mail::Signal(signal) => self.signal(signal).await.map(|()| true),
+        }
+    }
+
+    async fn signal(&mut self, signal: Signal) -> Result<(), End> {
+        let timestamp = self.service.now();
+        let Some(session_id) = self.attached.as_ref().map(|attached| attached.room().key().session_id) else {
+            return Ok(());
+        };
+        match signal {
+            Signal::Notification(notification) => self.notification(&notification).await,
+            Signal::Cleared(ids) => {
+                for id in ids.iter() {
+                    self.delivered.remove(id);
+                }
+                let content = "Acknowledged on another device".into();
+                let cleared = Cleared { content, timestamp, notification_ids: ids.to_vec() };
+                self.send(&ServerFrame::Notification(Notification::Cleared(cleared))).await
+            }
+            Signal::Renamed(title) => {
+                let changed = SessionChanged {
+                    content: "The session was renamed".into(),
+                    timestamp,
+                    session_id,
+                    title: title.map(|title| title.to_string().into()),
+                    deleted: false,
+                };
+                self.send(&ServerFrame::Status(Status::Session(changed))).await
+            }
+            Signal::Run { run_id, state, attempt } => {
+                self.send(&frames::run_changed(session_id, run_id, state, attempt, timestamp)).await
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A connection's place in the hub: entered once, left on every way out, also when its task is dropped.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::ids::{ClientName, ConnectionId, UserId};
+use crate::notify::hub::Hub;
+use crate::notify::mailbox::Mailbox;
+use crate::notify::room::Room;
+
+/// A connection's id and mailbox, and where it has entered with them.
+#[derive(Debug)]
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    connection: ConnectionId,
+    mailbox: Mailbox,
+    user: Option<UserId>,
+    room: Option<Arc<Room>>,
+}
+
+impl Seat {
+    /// A seat that is nowhere yet.
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub, connection: ConnectionId::new(), mailbox: Mailbox::default(), user: None, room: None }
+    }
+
+    /// Which connection it is.
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// What it is to be told.
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// Enters as a user. `false` when the user has `max` connections (0 = no limit).
+    pub(super) fn enter_user(&mut self, user: &UserId, max: u32) -> bool {
+        if self.user.is_some() {
+            return true;
+        }
+        let entered = self.hub.enter(user, self.connection, self.mailbox.clone(), max);
+        if entered {
+            self.user = Some(user.clone());
+        }
+        entered
+    }
+
+    /// Enters a session's room, leaving the one before.
+    pub(super) fn enter_room(&mut self, room: Arc<Room>, device: Option<ClientName>) {
+        self.leave_room();
+        room.enter(self.connection, device, self.mailbox.clone());
+        self.room = Some(room);
+    }
+
+    fn leave_room(&mut self) {
+        if let Some(room) = self.room.take() {
+            room.leave(self.connection, Instant::now());
+        }
+    }
+
+    /// Leaves everything.
+    pub(super) fn leave(&mut self) {
+        self.leave_room();
+        if let Some(user) = self.user.take() {
+            self.hub.leave(&user, self.connection);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

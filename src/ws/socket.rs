@@ -1,0 +1,115 @@
+//! The socket itself: frames out with a deadline, frames in with a verdict, an end that the client sees.
+//!
+//! Owns everything that RFC 6455 and the library leave to us. Refuses to know what the frames say. `ws::connection` uses it.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::SinkExt;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::protocol::close::CloseReason;
+
+/// How long a client may take to answer our close, and to finish sending what we refused.
+const CLOSE_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Why a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// We close it, for this reason.
+    Close(CloseReason),
+    /// It is gone: cut, or closed by the client.
+    Gone,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A text frame.
+    Text(Utf8Bytes),
+    /// A ping or a pong: a sign of life.
+    Life,
+}
+
+/// A WebSocket with deadlines.
+#[derive(Debug)]
+pub(super) struct Socket {
+    inner: WebSocket,
+    write_timeout: Duration,
+}
+
+impl Socket {
+    pub(super) fn new(inner: WebSocket, write_timeout: Duration) -> Self {
+        Self { inner, write_timeout }
+    }
+
+    /// Puts a frame into the socket's buffer.
+    pub(super) async fn feed(&mut self, frame: String) -> Result<(), End> {
+        self.within(Message::Text(frame.into())).await
+    }
+
+    /// Asks for a sign of life.
+    pub(super) async fn ping(&mut self) -> Result<(), End> {
+        self.within(Message::Ping(axum::body::Bytes::new())).await
+    }
+
+    async fn within(&mut self, message: Message) -> Result<(), End> {
+        match timeout(self.write_timeout, self.inner.feed(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Close(CloseReason::SlowReader)),
+        }
+    }
+
+    /// Sends what is in the buffer.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        match timeout(self.write_timeout, self.inner.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Close(CloseReason::SlowReader)),
+        }
+    }
+
+    /// Waits for the next frame. Cancel-safe.
+    pub(super) async fn receive(&mut self) -> Result<Received, End> {
+        match self.inner.recv().await {
+            Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Life),
+            Some(Ok(Message::Binary(_))) => Err(End::Close(CloseReason::BinaryFrame)),
+            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Err(error)) => Err(verdict(error)),
+        }
+    }
+
+    /// Ends the connection so that the client sees the code: our close frame goes out, then what the client still sends
+    /// is read away for a moment, since closing with unread data would reset the connection and lose the frame.
+    pub(super) async fn close(mut self, reason: CloseReason) {
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        let frame = CloseFrame { code: reason.code(), reason: Utf8Bytes::from_static(reason.reason()) };
+        if !matches!(timeout_at(deadline, self.inner.send(Message::Close(Some(frame)))).await, Ok(Ok(()))) {
+            return;
+        }
+        loop {
+            match timeout_at(deadline, self.inner.recv()).await {
+                Ok(Some(Ok(_))) => {}
+                // The rest of a frame that was refused errs at each read; the deadline ends it.
+                Ok(Some(Err(error))) if verdict(error) != End::Gone => sleep(Duration::from_millis(5)).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What a failed read means.
+fn verdict(error: axum::Error) -> End {
+    let Ok(error) = error.into_inner().downcast::<tungstenite::Error>() else {
+        return End::Gone;
+    };
+    match *error {
+        tungstenite::Error::Capacity(_) => End::Close(CloseReason::MessageTooLarge),
+        tungstenite::Error::Utf8(_) => End::Close(CloseReason::InvalidUtf8),
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        tungstenite::Error::Protocol(_) => End::Close(CloseReason::ProtocolError),
+        _ => End::Gone,
+    }
+}
