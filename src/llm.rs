@@ -8,12 +8,14 @@
 //!   Provider::start -> Generation::next -> Started, Text, Text, ..., Finished   or an LlmError, then None
 //! ```
 //!
-//! Inside: `openrouter` makes calls and decides on retries, `openrouter::reply` reads one response, `sse` finds the
-//! events in its bytes, `answer` folds them, `failure` reads complaints, `wire` has the JSON. `offline` is a model
-//! that needs no network.
+//! Inside: `openrouter` holds the connections, its `call` decides on retries, its `reply` reads one response; `sse`
+//! finds the events in the bytes, `answer` folds them, `failure` reads complaints, `wire` has the JSON. `offline` is
+//! a model that needs no network.
 
 mod answer;
 mod breaker;
+mod detail;
+mod endpoint;
 mod error;
 mod failure;
 mod offline;
@@ -22,13 +24,12 @@ mod settings;
 pub mod sse;
 mod wire;
 
-pub use error::{Detail, FinishReason, LlmCode, LlmError, Wait};
+pub use detail::Detail;
+pub use endpoint::{ApiKey, BaseUrl, InvalidApiKey, InvalidBaseUrl, ProviderFlavor, UnknownFlavor};
+pub use error::{FinishReason, LlmCode, LlmError, Wait};
 pub use offline::{HELP as OFFLINE_HELP, MODEL as OFFLINE_MODEL, Offline};
 pub use openrouter::{OpenRouter, SetupError};
-pub use settings::{
-    ApiKey, BaseUrl, BreakerSettings, InvalidApiKey, InvalidBaseUrl, Limits, ProviderFlavor, Retry, Settings,
-    Timeouts, UnknownFlavor,
-};
+pub use settings::{BreakerSettings, Limits, Retry, Settings, Timeouts};
 
 use crate::prompt::ChatMessage;
 

@@ -13,7 +13,8 @@
 
 use std::mem;
 
-use super::error::{Detail, FinishReason, LlmError, plain};
+use super::detail::{Detail, plain};
+use super::error::{FinishReason, LlmError};
 use super::failure;
 use super::wire::{Choice, Chunk, Lenient, UsageBody};
 use super::{Finish, Usage};

@@ -1,11 +1,13 @@
 //! What can go wrong between a request and its answer.
 //!
 //! Owns the taxonomy and what each fault means to the three who ask: the client (a code and a constant text), the
-//! retry (again or not, and when) and the operator (the `Display` text, with the provider's own words). The
-//! provider's words never reach a client: nothing but `Display` shows them.
+//! retry (again or not, and when) and the operator (`Display`, with the provider's own words). Those words are for
+//! logs: no method meant for a client returns any of them.
 
 use std::fmt;
 use std::time::Duration;
+
+use super::detail::Detail;
 
 /// Why a generation ended without its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -275,46 +277,6 @@ impl LlmError {
                 | Self::Incomplete(_)
         )
     }
-}
-
-/// The provider's own words, for logs only: of bounded length and without control characters, so that no upstream
-/// can flood a log or forge a line of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Detail(Box<str>);
-
-impl Detail {
-    const MAX_CHARS: usize = 400;
-
-    /// Keeps what is fit to be logged of `text`.
-    pub fn new(text: impl AsRef<str>) -> Self {
-        Self(plain(text.as_ref(), Self::MAX_CHARS).into())
-    }
-
-    /// Keeps an error and its causes, which alone tell a refused connection from an unknown host.
-    pub(super) fn of_error(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Self::new(text)
-    }
-}
-
-impl fmt::Display for Detail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Foreign text as one line of at most `max_chars` characters: model names, ids and error texts are shown, stored
-/// (Postgres takes no NUL) and logged.
-pub(super) fn plain(text: &str, max_chars: usize) -> String {
-    text.chars()
-        .take(max_chars)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

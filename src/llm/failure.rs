@@ -9,7 +9,8 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::error::{Detail, LlmError, Wait};
+use super::detail::Detail;
+use super::error::{LlmError, Wait};
 use super::wire::{ErrorBody, ErrorObject, ErrorReply, Lenient, Metadata, Scalar};
 
 /// The fault behind a response that isn't a stream.

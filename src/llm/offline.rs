@@ -25,7 +25,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use self::directives::{Directives, Mishap};
-use super::error::{Detail, FinishReason, LlmError, Wait};
+use super::detail::Detail;
+use super::error::{FinishReason, LlmError, Wait};
 use super::{Event, Finish, Request, Usage};
 use crate::prompt::ChatMessage;
 

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Request;
-use super::settings::ProviderFlavor;
+use super::endpoint::ProviderFlavor;
 use crate::prompt::{ChatMessage, ChatRole};
 
 /// The request's body.

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::llm::Event;
 use crate::llm::answer::Answer;
-use crate::llm::error::{Detail, LlmError, Wait};
+use crate::llm::detail::Detail;
+use crate::llm::error::{LlmError, Wait};
 use crate::llm::settings::{Settings, Timeouts};
 use crate::llm::sse::{Decoder, EventTooLarge, Item};
 
