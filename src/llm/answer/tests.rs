@@ -74,6 +74,19 @@ fn foreign_names_are_kept_short_and_plain() {
 }
 
 #[test]
+fn the_first_finish_reason_that_says_something_counts() {
+    let mut answer = answer();
+    for reason in ["", "length", "stop", ""] {
+        answer.on_data(&format!(
+            r#"{{"choices":[{{"delta":{{"content":"Hi"}},"finish_reason":"{reason}"}}]}}"#
+        ));
+    }
+    answer.on_end();
+    let finish = answer.outcome().unwrap().unwrap();
+    assert_eq!(finish.finish_reason, FinishReason::Length);
+}
+
+#[test]
 fn finish_reasons_read_as_the_contract_names_them() {
     let names = [
         "stop",

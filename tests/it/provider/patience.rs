@@ -118,9 +118,9 @@ async fn retry_after_is_honoured_up_to_its_limit() {
     assert!(before.elapsed() >= Duration::from_millis(300));
     assert_eq!(provider.calls(), 2);
 
-    provider.then(Script::status(429, "{}").header("retry-after", "90"));
+    provider.then(Script::status(429, "{}").header("retry-after", "3"));
     let outcome = ask(settings(&provider), request("much later")).await;
-    assert_eq!(outcome.fault().retry_after(), Some(Duration::from_secs(90)));
+    assert_eq!(outcome.fault().retry_after(), Some(Duration::from_secs(3)));
     assert_eq!(provider.calls(), 3);
 }
 
@@ -137,4 +137,18 @@ async fn no_retry_outlives_the_total() {
         before.elapsed() < Duration::from_millis(500),
         "it waits for nothing"
     );
+}
+
+#[tokio::test]
+async fn an_endless_complaint_is_cut_short_by_its_size() {
+    let provider = ScriptedProvider::start().await;
+    provider.on("?", Script::status(400, "").flood("<p>and on and on</p>"));
+    let before = Instant::now();
+    let outcome = ask(
+        with_timeouts(&provider, |timeouts| timeouts.drain *= 50),
+        request("?"),
+    )
+    .await;
+    assert_eq!(outcome.fault().label(), "rejected");
+    assert!(before.elapsed() < Duration::from_secs(4), "it waited for the end");
 }

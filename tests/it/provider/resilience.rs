@@ -90,6 +90,27 @@ async fn a_server_without_fallbacks_of_its_own_is_asked_for_the_next_model() {
     assert_eq!(outcome.finish().model.as_deref(), Some("test/three"));
 }
 
+#[tokio::test]
+async fn openrouter_falls_back_by_itself_and_is_asked_the_same_again() {
+    let provider = ScriptedProvider::start().await;
+    provider.then(Script::status(503, "{}"));
+    let fallbacks = vec!["test/two".to_owned()];
+    ask(
+        settings(&provider),
+        Request {
+            fallbacks,
+            ..request("?")
+        },
+    )
+    .await
+    .end
+    .unwrap();
+    let requests = provider.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].body, requests[1].body);
+    assert_eq!(requests[0].model(), "test/one");
+}
+
 fn nervous(provider: &ScriptedProvider) -> Settings {
     let mut settings = settings(provider);
     settings.retry.max_retries = 0;
