@@ -231,3 +231,11 @@ async fn any_other_server_is_told_only_what_all_understand() {
         assert_eq!(requests[0].header("authorization"), None);
     }
 }
+
+#[test]
+fn a_generation_can_move_between_threads() {
+    fn is_send(_: impl Send) {}
+    let mut generation = Provider::offline().start(request("?"));
+    is_send(generation.next());
+    is_send(generation);
+}
