@@ -1,1 +1,8 @@
 //! The integration tests: one binary, so that it links once.
+//!
+//! Each module stands under `cfg(test)`, which always holds here: it is how clippy knows its helpers for test code.
+
+#[cfg(test)]
+mod provider;
+#[cfg(test)]
+mod support;
