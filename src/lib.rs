@@ -18,12 +18,17 @@ pub mod auth;
 pub mod limits;
 pub mod llm;
 pub mod notify;
+pub mod postgres;
 pub mod store;
 // Orchestration.
 pub mod feed;
+pub mod http;
 pub mod runs;
 pub mod service;
+pub mod ws;
 // Composition.
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod shutdown;
+pub mod telemetry;
