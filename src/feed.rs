@@ -23,11 +23,14 @@ use crate::notify::room::Room;
 use crate::protocol::text::Timestamp;
 use crate::session::replay::Answer;
 use crate::store::append::Commit;
-use crate::store::sessions::Session;
+use crate::store::sessions::{Known, Session};
 use crate::store::{Store, StoreError};
 
 /// How long a room that nobody watches is kept: a client that lost its connection is usually back by then.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// Sessions compared in one query.
+const POLL_AT_ONCE: usize = 5000;
 
 /// Messages read at a time when a room catches up.
 const PAGE: u32 = 200;
@@ -142,13 +145,6 @@ impl Feed {
         self.follow.session(session);
     }
 
-    /// Anything may have been missed: every room looks again.
-    pub fn look_at_everything(&self) {
-        for room in self.hub.all_rooms() {
-            self.follow.session(room.key().session_id);
-        }
-    }
-
     /// Now, as frames write it.
     pub fn now(&self) -> Timestamp {
         Timestamp(self.clock.now())
@@ -261,13 +257,27 @@ impl Feed {
         Ok(())
     }
 
-    /// Sessions of this process whose answer another process writes: they are polled, should a hint be lost.
-    pub fn poll_remote_answers(&self) {
-        for room in self.hub.all_rooms() {
+    /// Compares every room with the store and looks at those that differ; a room whose answer another process writes is
+    /// always looked at. Finds what hints missed, and is all there is where NOTIFY is not to be had.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn poll(&self) -> Result<(), StoreError> {
+        let mut known = Vec::new();
+        for room in self.hub.all_rooms().into_iter().filter(|room| room.is_loaded()) {
             if room.mirrored().is_some() {
                 self.follow.session(room.key().session_id);
+            } else {
+                let (head, run, title) = room.known();
+                known.push(Known { key: room.key().clone(), head, run, title });
             }
         }
+        for known in known.chunks(POLL_AT_ONCE) {
+            for session in self.store.changed_sessions(known).await? {
+                self.follow.session(session);
+            }
+        }
+        Ok(())
     }
 
     /// Reads a page of the log for a connection that is further behind than the room's memory.

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -152,14 +152,8 @@ pub struct Runs {
     draining: AtomicBool,
 }
 
-/// The way by which commits start runs. Never more than there are places, since each carries one.
-pub type StartSender = mpsc::UnboundedSender<(Claimed, OwnedSemaphorePermit)>;
-
-/// The other end of a [`StartSender`].
-pub type StartReceiver = mpsc::UnboundedReceiver<(Claimed, OwnedSemaphorePermit)>;
-
 /// The places for runs on a process; 0 = as many as are asked for.
-pub fn places(max_runs_per_node: u32) -> Arc<Semaphore> {
+fn places(max_runs_per_node: u32) -> Arc<Semaphore> {
     let places = if max_runs_per_node == 0 { Semaphore::MAX_PERMITS } else { max_runs_per_node as usize };
     Arc::new(Semaphore::new(places))
 }
@@ -192,13 +186,6 @@ impl Runs {
             return None;
         }
         Arc::clone(&self.places).try_acquire_owned().ok()
-    }
-
-    /// Starts what commits hand over until nobody can commit any more.
-    pub async fn start_committed(self: Arc<Self>, mut starts: StartReceiver) {
-        while let Some((run, place)) = starts.recv().await {
-            self.start(run, place);
-        }
     }
 
     /// Starts a claimed run.

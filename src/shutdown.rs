@@ -40,10 +40,11 @@ impl Tasks {
     {
         let stop = self.stop.clone();
         self.spawn(name, async move {
+            // Dropped on every way out, a panic included.
             let guard = stop.clone().drop_guard();
-            task.await;
-            if !stop.is_cancelled() {
-                tracing::error!(task = name, "a vital task ended; the server stops");
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => tracing::error!(task = name, "a vital task ended; the server stops"),
             }
             drop(guard);
         });

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::mailbox::{Mailbox, Signal};
 use crate::ids::{ClientName, ConnectionId, RunId, Seq, SessionKey};
-use crate::log::Message;
+use crate::log::{Message, title_of};
 use crate::protocol::close::CloseReason;
 use crate::session::replay::{Answer, Cursor, Step, Tail};
 
@@ -152,6 +152,10 @@ impl Room {
         if state.local_run.is_some() && message.run_id == state.local_run && message.in_reply_to.is_some() {
             state.local_run = None;
         }
+        if state.title.is_none() && message.seq == Seq::START.next() {
+            // The store does the same: nobody needs to be told.
+            state.title = Some(Arc::from(title_of(&message.content)));
+        }
         state.tail.offer(message);
         state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
         ring(&state.members);
@@ -206,6 +210,12 @@ impl Room {
     /// The answer being written, whoever writes it.
     pub fn answer(&self) -> Option<Answer> {
         self.state().tail.answer.clone()
+    }
+
+    /// What is known here, to be compared with the store: the head, the run in progress, the title.
+    pub fn known(&self) -> (Seq, Option<RunId>, Option<Arc<str>>) {
+        let state = self.state();
+        (state.tail.head(), state.tail.answer.as_ref().map(|answer| answer.run_id), state.title.clone())
     }
 
     /// Whether a run of this process writes here.

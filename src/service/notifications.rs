@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Service, unavailable};
-use crate::ids::{ConnectionId, NotificationId, UserId};
+use crate::ids::{ConnectionId, NotificationId, SessionId, UserId};
 use crate::notify::mailbox::Signal;
 use crate::protocol::client::Ack;
 use crate::protocol::error::Refusal;
-use crate::store::notifications::PendingNotification;
+use crate::store::notifications::{NewNotification, PendingNotification};
 
 impl Service {
     /// What a user has not acknowledged, by priority, then age.
@@ -38,5 +38,16 @@ impl Service {
             self.hub.post(user, &Signal::Cleared(Arc::from(done.as_slice())), by);
         }
         Ok(done)
+    }
+
+    /// Notifies the owner of a session, as the original notify function does.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such session.
+    pub async fn notify_session(&self, session: SessionId, content: String) -> Result<Option<NotificationId>, Refusal> {
+        let owner = self.store.find_session_owner(session).await.map_err(|error| unavailable(&error))?;
+        let owner = owner.ok_or_else(|| Refusal::not_found("session"))?;
+        let new = NewNotification { session_id: Some(session), content, ..NewNotification::default() };
+        self.store.insert_notification(&owner, &new).await.map_err(|error| unavailable(&error))
     }
 }

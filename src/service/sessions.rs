@@ -118,6 +118,22 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
+    /// Messages after a place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn history_after(
+        &self,
+        key: &SessionKey,
+        after: Seq,
+        limit: Option<u32>,
+    ) -> Result<Vec<Message>, Refusal> {
+        self.store
+            .messages_after(key, after, Seq(i64::MAX), limit.unwrap_or(DEFAULT_PAGE))
+            .await
+            .map_err(|error| unavailable(&error))
+    }
+
     /// The user's messages that hold these words.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::append::{
 };
 use super::chunks::PromptRecord;
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq};
-use crate::log::{AnswerState, Claimed, Message, Role};
+use crate::log::{AnswerState, Claimed, Message, Role, title_of};
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::text::Timestamp;
 
@@ -74,16 +74,6 @@ fn on_busy(on_busy: OnBusy) -> &'static str {
     }
 }
 
-/// The beginning of a session's first question, as its title: one line, at most 60 characters.
-fn title(content: &str) -> String {
-    let line = content.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let mut title: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
-    if line.chars().count() > 60 {
-        title.push('…');
-    }
-    title
-}
-
 /// Stores a batch in one round trip and one commit.
 pub(super) async fn execute(
     connection: &mut PgConnection,
@@ -112,7 +102,7 @@ pub(super) async fn execute(
         &column(&q, |q| q.client_id.as_ref().map(ToString::to_string)) as &[Option<String>],
         &column(&q, |q| q.content.to_string()),
         &column(&q, |q| q.metadata.clone()) as &[Option<Value>],
-        &column(&q, |q| title(&q.content)),
+        &column(&q, |q| title_of(&q.content)),
         &column(&q, |q| q.run_id.0),
         &column(&q, |q| q.answer_id.0),
         &column(&q, |q| q.model.clone()) as &[Option<String>],

@@ -32,6 +32,19 @@ pub struct Session {
     pub last_activity_at: Timestamp,
 }
 
+/// What a process knows of a session that it shows.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Which session.
+    pub key: SessionKey,
+    /// The newest message known.
+    pub head: Seq,
+    /// The run known to be in progress.
+    pub run: Option<RunId>,
+    /// The title known.
+    pub title: Option<std::sync::Arc<str>>,
+}
+
 struct SessionRow {
     session_id: Uuid,
     title: Option<String>,
@@ -176,6 +189,38 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(Session::from))
+    }
+
+    /// Which of these sessions differ from what is known of them, in one query: the slow poll of every open session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changed_sessions(&self, known: &[Known]) -> Result<Vec<SessionId>, StoreError> {
+        let users: Vec<String> = known.iter().map(|k| k.key.user_id.as_str().to_owned()).collect();
+        let sessions: Vec<Uuid> = known.iter().map(|k| k.key.session_id.0).collect();
+        let heads: Vec<i64> = known.iter().map(|k| k.head.0).collect();
+        let runs: Vec<Option<Uuid>> = known.iter().map(|k| k.run.map(|run| run.0)).collect();
+        let titles: Vec<Option<String>> = known.iter().map(|k| k.title.as_deref().map(str::to_owned)).collect();
+        let ids = sqlx::query_scalar!(
+            r#"
+            SELECT k.session_id AS "session_id!"
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[])
+                 AS k (user_id, session_id, head, run_id, title)
+            LEFT JOIN agent.sessions AS s ON s.user_id = k.user_id AND s.session_id = k.session_id
+            WHERE s.session_id IS NULL
+               OR s.last_seq <> k.head
+               OR s.active_run_id IS DISTINCT FROM k.run_id
+               OR s.title IS DISTINCT FROM k.title
+            "#,
+            &users,
+            &sessions,
+            &heads,
+            &runs as &[Option<Uuid>],
+            &titles as &[Option<String>],
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(SessionId).collect())
     }
 
     /// The user's most recently active session.

@@ -24,7 +24,6 @@ use rand::Rng;
 use tokio::time::sleep_until;
 
 use super::commands::{Asker, Reply};
-use super::frames;
 use super::keepalive::{Due as Alive, Keepalive};
 use super::seat::Seat;
 use super::socket::{End, Received, Socket};
@@ -41,6 +40,7 @@ use crate::service::Service;
 use crate::session::{Activity, Conversation, Decision, Due, Rules};
 use crate::store::append::Accepted;
 use attached::Attached;
+pub(super) use attached::close_for;
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 

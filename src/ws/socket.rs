@@ -93,8 +93,11 @@ impl Socket {
             match timeout_at(deadline, self.inner.recv()).await {
                 Ok(Some(Ok(_))) => {}
                 // The rest of a frame that was refused errs at each read; the deadline ends it.
-                Ok(Some(Err(error))) if verdict(error) != End::Gone => sleep(Duration::from_millis(5)).await,
-                _ => return,
+                Ok(Some(Err(error))) => match verdict(error) {
+                    End::Gone => return,
+                    End::Close(_) => sleep(Duration::from_millis(5)).await,
+                },
+                Ok(None) | Err(_) => return,
             }
         }
     }

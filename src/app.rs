@@ -1,0 +1,316 @@
+//! Builds everything once and wires it: a node that serves, and how it ends.
+//!
+//! The only place that knows all rooms. `main` and the tests start nodes with it; the tests' are the same as production's
+//! but for their settings.
+
+mod commands;
+mod dev;
+
+pub use commands::run;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::config::{ProviderFlavor, Settings};
+use crate::feed::{Feed, Inbox, InboxBell};
+use crate::http;
+use crate::ids::NodeId;
+use crate::limits::Limiter;
+use crate::llm::{self, Provider};
+use crate::notify::hub::Hub;
+use crate::notify::listener::{Heard, Listener, ListenerState};
+use crate::notify::notifier::Notifier;
+use crate::prompt::Window;
+use crate::runs::{Dispatcher, Lease, RunContext, RunPolicy, Runs};
+use crate::service::{Service, limit_or_off};
+use crate::shutdown::Tasks;
+use crate::store::Store;
+use crate::store::append::AppendLimits;
+
+/// How long what is left may take after the drain window: storing last answers, closing sockets.
+const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// The longest answer, in bytes: it must fit one frame, every character escaped.
+const MAX_ANSWER_BYTES: usize = 512 * 1024;
+
+/// What a node is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// All settings.
+    pub settings: Settings,
+    /// The database.
+    pub database_url: String,
+    /// The same database, directly.
+    pub listen_url: String,
+    /// Who writes the answers.
+    pub provider: Provider,
+    /// The time.
+    pub clock: Clock,
+    /// Where users connect.
+    pub listener: TcpListener,
+    /// Where operators connect; `None` for no such listener.
+    pub admin: Option<TcpListener>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Node {
+    service: Arc<Service>,
+    address: SocketAddr,
+}
+
+/// The provider that the settings name.
+///
+/// # Errors
+/// When the address or the key cannot be used, or the system offers no TLS.
+pub fn provider(settings: &Settings) -> anyhow::Result<Provider> {
+    let base_url: llm::BaseUrl = settings.provider.base_url.parse().context("OPENROUTER_BASE_URL")?;
+    let mut provider = llm::Settings::new(base_url);
+    if let Some(key) = &settings.provider.api_key {
+        provider.api_key = Some(key.expose().parse().context("OPENROUTER_API_KEY")?);
+    }
+    // The host tells a third flavour apart; the setting overrides what it says about OpenRouter.
+    match (settings.provider.flavor, provider.flavor) {
+        (ProviderFlavor::OpenRouter, _) => provider.flavor = llm::ProviderFlavor::OpenRouter,
+        (ProviderFlavor::Generic, llm::ProviderFlavor::OpenRouter) => provider.flavor = llm::ProviderFlavor::Generic,
+        (ProviderFlavor::Generic, _) => {}
+    }
+    provider.limits.text_bytes = MAX_ANSWER_BYTES;
+    Ok(Provider::open_router(provider)?)
+}
+
+fn run_policy(settings: &Settings) -> RunPolicy {
+    let agent = &settings.agent;
+    RunPolicy {
+        model: agent.model.clone(),
+        fallbacks: agent.model_fallbacks.clone(),
+        temperature: agent.temperature,
+        max_tokens: agent.max_tokens,
+        window: Window {
+            max_messages: agent.max_history as usize,
+            max_tokens: agent.max_prompt_tokens as usize,
+            system: agent.system_prompt.clone(),
+        },
+        max_attempts: settings.runs.max_attempts,
+        max_runs_per_user: limit_or_off(settings.limits.runs_per_user),
+        max_runs_per_node: limit_or_off(settings.limits.runs_per_node),
+        chunk_flush: settings.runs.chunk_flush,
+        lease: settings.runs.lease,
+        reaper_interval: settings.runs.reaper_interval,
+        poll: settings.runs.poll_interval,
+        user_pepper: settings.provider.api_key.as_ref().map(|key| key.expose().to_owned()).unwrap_or_default(),
+    }
+}
+
+impl Node {
+    /// Connects, registers, starts every task and serves.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or has another schema, or a setting cannot work.
+    pub async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let settings = &parts.settings;
+        let tasks = Tasks::new();
+        let store = Store::connect(&parts.database_url, settings.database.max_connections).await?;
+        anyhow::ensure!(
+            store.is_migrated().await?,
+            "the database's schema is not this version's: run `agent-websocket migrate`"
+        );
+        let (auth, refresher) = Authenticator::from_settings(&settings.auth, parts.clock.clone())?;
+        if let Some(refresher) = refresher {
+            tasks.spawn_vital("token-keys", refresher.run());
+        }
+        let node = store.register_node(env!("CARGO_PKG_VERSION"), settings.runs.lease).await?;
+        let address = parts.listener.local_addr()?;
+        let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
+        listen(&service, &inbox, parts.listen_url.clone());
+        housekeep(&service);
+        let router = http::router(Arc::clone(&service));
+        let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
+        tasks.spawn("accept", http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()));
+        if let Some(admin) = parts.admin {
+            let router = http::admin_router(Arc::clone(&service));
+            tasks.spawn("accept-admin", http::listen::serve(admin, router, trusted, tasks.clone()));
+        }
+        tracing::info!(%node, %address, "serving");
+        Ok(Self { service, address })
+    }
+
+    /// Where users connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Everything behind the handlers: for tests that look at a node from inside.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Waits until something vital has ended, which ends the node.
+    pub async fn failed(&self) {
+        self.service.tasks.stop().cancelled().await;
+    }
+
+    /// Ends the node: no new connections, clients told to come back over the drain window, answers given that time, then
+    /// ended or released, everything stored, the lease given up.
+    pub async fn shut_down(self) {
+        let (tasks, runs) = (&self.service.tasks, &self.service.runs);
+        let until = Instant::now() + self.service.settings.server.drain;
+        runs.drain();
+        tasks.drain().cancel();
+        self.idle_until(until).await;
+        runs.end_all();
+        self.idle_until(Instant::now() + LAST_WORK).await;
+        if let Err(error) = self.service.store.leave_node(self.service.node).await {
+            tracing::warn!(error = %error, "the lease could not be given up; it will run out");
+        }
+        tasks.stop().cancel();
+        if timeout(LAST_WORK, tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = tasks.alive(), "tasks were left behind");
+        }
+        self.service.store.close().await;
+    }
+
+    /// Waits until no run and no connection is left, or until a moment.
+    async fn idle_until(&self, until: Instant) {
+        while Instant::now() < until {
+            if self.service.runs.count() == 0 && self.service.hub.count_connections() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Builds the service and starts the tasks that belong to it.
+fn assemble(
+    parts: &Parts,
+    tasks: &Tasks,
+    store: Store,
+    node: NodeId,
+    auth: Authenticator,
+) -> (Arc<Service>, InboxBell) {
+    let settings = parts.settings.clone();
+    let policy = run_policy(&settings);
+    let hub = Arc::new(Hub::default());
+    let (notifier, notifier_task) = Notifier::new(store.options().clone());
+    let (feed, follower) = Feed::new(Arc::clone(&hub), store.clone(), notifier.clone(), node, parts.clock.clone());
+    let (inbox_bell, inbox) = Inbox::new(Arc::clone(&hub), store.clone(), settings.runs.poll_interval);
+    let limits =
+        AppendLimits { max_queue: limit_or_off(settings.limits.queue_depth), max_runs_per_user: policy.max_runs_per_user };
+    // Commits start runs, and runs make commits: the way between them is tied once both exist.
+    let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
+    let (appender, writer) = store.writer(node, limits, {
+        let (feed, starter) = (feed.clone(), Arc::clone(&starter));
+        move |commit| {
+            feed.committed(&commit);
+            if let (Some((run, place)), Some(runs)) = (commit.start, starter.get()) {
+                runs.start(run, place);
+            }
+        }
+    });
+    let context = RunContext {
+        store: store.clone(),
+        appender: appender.clone(),
+        hub: Arc::clone(&hub),
+        feed: feed.clone(),
+        notifier: notifier.clone(),
+        provider: parts.provider.clone(),
+        node,
+        clock: parts.clock.clone(),
+        tasks: tasks.clone(),
+    };
+    let (runs, scribe) = Runs::new(context, policy);
+    let _ = starter.set(Arc::clone(&runs));
+    tasks.spawn_vital("writer", writer.run());
+    tasks.spawn_vital("notifier", notifier_task.run());
+    tasks.spawn_vital("follower", follower.run());
+    tasks.spawn_vital("inbox", inbox.run());
+    tasks.spawn_vital("scribe", scribe.run());
+    tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(&runs)).run());
+    tasks.spawn_vital("lease", Lease::new(Arc::clone(&runs)).run());
+    let service = Service {
+        limiter: Limiter::new(&settings.limits),
+        settings,
+        node,
+        auth,
+        clock: parts.clock.clone(),
+        store,
+        appender,
+        hub,
+        feed,
+        runs,
+        notifier,
+        listener: ListenerState::default(),
+        tasks: tasks.clone(),
+    };
+    (Arc::new(service), inbox_bell)
+}
+
+/// Starts the listener: what it hears makes somebody look again.
+fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
+    let (weak, inbox) = (Arc::downgrade(service), inbox.clone());
+    let heard = move |heard| {
+        let Some(service) = weak.upgrade() else {
+            return;
+        };
+        match heard {
+            Heard::Session(session) => service.feed.hinted(session),
+            Heard::Notifications => inbox.ring(),
+            Heard::Work => service.runs.look_for_work(),
+            Heard::Cancel(session) => {
+                let runs = Arc::clone(&service.runs);
+                service.tasks.spawn("cancel", async move { runs.look_for_cancellation(Some(session)).await });
+            }
+            Heard::Everything => {
+                inbox.ring();
+                service.runs.look_for_work();
+                let feed = service.feed.clone();
+                service.tasks.spawn("poll", async move { poll(&feed).await });
+            }
+        }
+    };
+    let listener = Listener {
+        url,
+        node: service.node,
+        notifier: service.notifier.clone(),
+        state: service.listener.clone(),
+        heard,
+    };
+    service.tasks.spawn_vital("listener", listener.run());
+}
+
+async fn poll(feed: &Feed) {
+    if let Err(error) = feed.poll().await {
+        tracing::warn!(error = %error, "the sessions could not be polled");
+    }
+}
+
+/// Starts the slow work: the poll beside NOTIFY, rooms that nobody needs, rates that nobody reaches.
+fn housekeep(service: &Arc<Service>) {
+    let weak = Arc::downgrade(service);
+    let every = service.settings.runs.poll_interval;
+    service.tasks.spawn_vital("housekeeping", async move {
+        let mut tidied = Instant::now();
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(service) = weak.upgrade() else {
+                return;
+            };
+            poll(&service.feed).await;
+            if let Err(error) = service.feed.housekeep().await {
+                tracing::warn!(error = %error, "unwatched sessions could not be given up yet");
+            }
+            if tidied.elapsed() >= Duration::from_secs(60) {
+                tidied = Instant::now();
+                service.limiter.housekeep();
+            }
+        }
+    });
+}

@@ -1,0 +1,110 @@
+//! What each command of the command line does.
+
+use std::io::Write;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+
+use super::{Node, Parts, dev, provider};
+use crate::auth::{MintRequest, mint};
+use crate::cli::{Cli, Command, TokenArgs};
+use crate::clock::Clock;
+use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
+use crate::shutdown::signalled;
+use crate::store::Store;
+use crate::telemetry;
+
+/// Carries out a command.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve => serve().await,
+        Command::Dev => dev::run().await,
+        Command::Migrate => migrate().await,
+        Command::Token(arguments) => token(&arguments),
+    }
+}
+
+/// All faults of the settings as one error.
+pub(super) fn checked<T>(result: Result<T, Vec<Fault>>) -> anyhow::Result<T> {
+    result.map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+        anyhow::anyhow!("the settings cannot be used:\n{}", lines.join("\n"))
+    })
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let settings = checked(Settings::from_lookup(&config::environment, Mode::Serve))?;
+    telemetry::start(&settings.log)?;
+    let DatabaseSource::Server { url, listen_url } = settings.database.source.clone() else {
+        anyhow::bail!("serve needs DATABASE_URL");
+    };
+    let parts = Parts {
+        provider: provider(&settings)?,
+        database_url: url.expose().to_owned(),
+        listen_url: listen_url.expose().to_owned(),
+        clock: Clock::system(),
+        listener: bind("BIND_ADDR", settings.server.bind).await?,
+        admin: Some(bind("ADMIN_BIND_ADDR", settings.server.admin_bind).await?),
+        settings,
+    };
+    until_signalled(Node::start(parts).await?).await
+}
+
+/// Opens an address, or says which setting names it.
+pub(super) async fn bind(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be listened on; choose another with {setting}"))
+}
+
+/// Serves until a signal or a fault, then shuts down. A second signal ends the process at once.
+pub(super) async fn until_signalled(node: Node) -> anyhow::Result<()> {
+    let failed = tokio::select! {
+        signal = signalled() => {
+            signal?;
+            false
+        }
+        () = node.failed() => true,
+    };
+    tracing::info!("shutting down");
+    tokio::select! {
+        () = node.shut_down() => {}
+        signal = signalled() => {
+            signal?;
+            tracing::warn!("a second signal: ending at once");
+        }
+    }
+    anyhow::ensure!(!failed, "the server stopped by itself; the log says why");
+    Ok(())
+}
+
+async fn migrate() -> anyhow::Result<()> {
+    let url = checked(config::database_url(&config::environment))?;
+    let store = Store::connect(url.expose(), 1).await.with_context(|| format!("{url} cannot be reached"))?;
+    store.migrate().await?;
+    store.close().await;
+    writeln!(std::io::stdout(), "The schema is up to date.")?;
+    Ok(())
+}
+
+fn token(arguments: &TokenArgs) -> anyhow::Result<()> {
+    let settings = checked(TokenSettings::from_lookup(&config::environment))?;
+    let secret = match settings.secret {
+        Some(secret) => secret,
+        None => dev::existing_secret(&settings.data_dir)?,
+    };
+    let scope = arguments.scope_claim();
+    let request = MintRequest {
+        user_id: &arguments.user,
+        ttl: arguments.ttl(),
+        issuer: settings.issuer.as_deref(),
+        audience: settings.audience.as_deref(),
+        scope: scope.as_deref(),
+        token_id: uuid::Uuid::new_v4(),
+    };
+    writeln!(std::io::stdout(), "{}", mint(&secret, &request, Clock::system().now())?)?;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! `dev`: everything on one machine, with nothing set up before. Brings its own Postgres, secret and, without a key, model.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::commands::{bind, checked, until_signalled};
+use super::{Node, Parts, provider};
+use crate::auth::{KeySource, MintRequest, mint};
+use crate::clock::Clock;
+use crate::config::{self, DatabaseSource, Mode, ProviderFlavor, Settings};
+use crate::ids::UserId;
+use crate::llm::{OFFLINE_HELP, OFFLINE_MODEL, Provider};
+use crate::postgres::{Cluster, Installation};
+use crate::secret::Secret;
+use crate::store::Store;
+use crate::telemetry;
+
+/// The user of the printed token.
+const DEMO_USER: &str = "demo";
+
+/// The database in the embedded cluster.
+const DATABASE: &str = "agent";
+
+/// How long the printed token holds.
+const DEMO_TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The file with the secret, in the data directory.
+const SECRET_FILE: &str = "jwt-secret";
+
+/// A database for `dev`: its address, how to look into it, and the server if it is ours.
+struct Database {
+    url: String,
+    listen_url: String,
+    psql: String,
+    cluster: Option<Cluster>,
+}
+
+/// Runs everything until a signal.
+///
+/// # Errors
+/// In words for the person at the terminal.
+pub(super) async fn run() -> anyhow::Result<()> {
+    let mut settings = checked(Settings::from_lookup(&config::environment, Mode::Dev))?;
+    telemetry::start(&settings.log)?;
+    if matches!(settings.auth.keys, KeySource::DataDirectory) {
+        settings.auth.keys = KeySource::Shared(secret(&settings.data_dir)?);
+    }
+    let provider = model(&mut settings)?;
+    // The addresses first: a port that is taken is said before a database is started.
+    let listener = bind("BIND_ADDR", settings.server.bind).await?;
+    let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind).await?;
+    let database = database(&settings).await?;
+    let store = Store::connect(&database.url, 2).await.context("the database cannot be reached")?;
+    store.migrate().await?;
+    store.close().await;
+    let banner = banner(&settings, &provider, listener.local_addr()?, &database.psql)?;
+    let parts = Parts {
+        settings,
+        database_url: database.url,
+        listen_url: database.listen_url,
+        provider,
+        clock: Clock::system(),
+        listener,
+        admin: Some(admin),
+    };
+    let node = Node::start(parts).await?;
+    write!(std::io::stdout(), "{banner}")?;
+    std::io::stdout().flush()?;
+    serve_with(node, database.cluster).await
+}
+
+async fn serve_with(node: Node, cluster: Option<Cluster>) -> anyhow::Result<()> {
+    let Some(mut cluster) = cluster else {
+        return until_signalled(node).await;
+    };
+    tokio::select! {
+        served = until_signalled(node) => {
+            cluster.stop().await?;
+            served
+        }
+        error = cluster.wait_for_exit() => Err(error.into()),
+    }
+}
+
+/// The model: with a key, or an address of one's own, the real one; else the built-in.
+fn model(settings: &mut Settings) -> anyhow::Result<Provider> {
+    if settings.provider.api_key.is_some() || settings.provider.flavor == ProviderFlavor::Generic {
+        return provider(settings);
+    }
+    OFFLINE_MODEL.clone_into(&mut settings.agent.model);
+    settings.agent.model_fallbacks.clear();
+    settings.agent.allowed_models = vec![OFFLINE_MODEL.to_owned()];
+    Ok(Provider::offline())
+}
+
+async fn database(settings: &Settings) -> anyhow::Result<Database> {
+    if let DatabaseSource::Server { url, listen_url } = &settings.database.source {
+        return Ok(Database {
+            url: url.expose().to_owned(),
+            listen_url: listen_url.expose().to_owned(),
+            psql: "psql \"$DATABASE_URL\"".to_owned(),
+            cluster: None,
+        });
+    }
+    let installation = Installation::locate(&config::environment)?;
+    let cluster = Cluster::durable(&installation, &settings.data_dir.join("postgres")).await?;
+    cluster.create_database_if_missing(DATABASE).await?;
+    Ok(Database {
+        url: cluster.url(DATABASE),
+        listen_url: cluster.url(DATABASE),
+        psql: cluster.psql_line(DATABASE),
+        cluster: Some(cluster),
+    })
+}
+
+/// The data directory's secret, made at the first run.
+fn secret(data_dir: &Path) -> anyhow::Result<Secret> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = data_dir.join(SECRET_FILE);
+    if path.exists() {
+        return existing_secret(data_dir);
+    }
+    std::fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+    let random = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(random.as_bytes())?;
+    Ok(Secret::new(&random))
+}
+
+/// The secret that an earlier `dev` left in its data directory.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn existing_secret(data_dir: &Path) -> anyhow::Result<Secret> {
+    let path = data_dir.join(SECRET_FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("{} cannot be read: set JWT_SECRET, or run `agent-websocket dev` once", path.display())
+    })?;
+    Ok(Secret::new(text.trim()))
+}
+
+fn banner(
+    settings: &Settings,
+    provider: &Provider,
+    address: std::net::SocketAddr,
+    psql: &str,
+) -> anyhow::Result<String> {
+    let KeySource::Shared(secret) = &settings.auth.keys else {
+        return Ok(format!("\nAgent WebSocket at http://{address}\n\n"));
+    };
+    let user = UserId::new(DEMO_USER)?;
+    let request = MintRequest {
+        user_id: &user,
+        ttl: DEMO_TOKEN_LIFE,
+        issuer: settings.auth.issuer.as_deref(),
+        audience: settings.auth.audiences.first().map(String::as_str),
+        scope: None,
+        token_id: uuid::Uuid::new_v4(),
+    };
+    let token = mint(secret, &request, Clock::system().now())?;
+    let model = match provider {
+        Provider::Offline(_) => format!(
+            "{OFFLINE_MODEL}, built in: no network, no key. Set OPENROUTER_API_KEY for a real one.\n           {}",
+            OFFLINE_HELP.trim().replace('\n', "\n           ")
+        ),
+        Provider::OpenRouter(_) => settings.agent.model.clone(),
+    };
+    Ok(format!(
+        r#"
+Agent WebSocket is ready (development only).
+
+  Address  ws://{address}/v1/ws
+  Model    {model}
+  User     {DEMO_USER}
+  Token    {token}
+
+Talk to it; type lines such as {{"type":"query","content":"Hello"}}:
+
+  npx wscat -c "ws://{address}/v1/ws?session_id=latest" -H "Authorization: Bearer {token}"
+
+Read the history:
+
+  {psql} -c "SELECT seq, role, state, content FROM agent.messages ORDER BY session_id, seq"
+
+"#
+    ))
+}

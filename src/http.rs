@@ -1,0 +1,83 @@
+//! The HTTP surface: the router, its layers, and one file for each resource.
+//!
+//! Refuses to hold any rule of its own: a handler reads a request, calls `service`, and writes the result. `app` serves it.
+
+pub mod address;
+mod health;
+mod identity;
+pub mod listen;
+mod messages;
+pub mod problem;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::service::Service;
+use crate::ws;
+use problem::Problem;
+
+/// The largest body that a request may have, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// How long a browser may remember what CORS allows.
+const CORS_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// The routes that users reach.
+pub fn router(service: Arc<Service>) -> Router {
+    let cors = cors(&service.settings.server.allowed_origins);
+    let v1 = Router::new()
+        .route("/v1/sessions", get(sessions::list).post(sessions::create))
+        .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::patch).delete(sessions::delete))
+        .route("/v1/sessions/{id}/messages", get(messages::page).post(messages::send))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(cors);
+    Router::new()
+        .route("/v1/ws", get(ws::upgrade))
+        .route("/functions/v1/agent_websocket", get(ws::upgrade))
+        .route("/functions/v1/notify_websocket", post(messages::notify))
+        .merge(v1)
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(async || Problem::not_found("resource"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(SetResponseHeaderLayer::if_not_present(
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::internal().into_http()))
+        .with_state(service)
+}
+
+fn cors(allowed: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> =
+        allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([header::RETRY_AFTER])
+        .max_age(CORS_MAX_AGE)
+}
+
+/// The routes for operators, on a listener of their own.
+pub fn admin_router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(async || Problem::not_found("resource"))
+        .with_state(service)
+}

@@ -1,0 +1,41 @@
+//! Who makes a request: the token of its `Authorization` header, checked before anything else is read.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::address::ClientAddress;
+use super::problem::Problem;
+use crate::auth::Principal;
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::service::{Service, limited};
+use crate::ws::credentials::bearer;
+
+/// The user of a request.
+#[derive(Debug)]
+pub(super) struct Identity(pub(super) Principal);
+
+impl FromRequestParts<Arc<Service>> for Identity {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        if let Some(address) = address {
+            service.limiter.check_auth_failure(address).map_err(|limit| Problem::from(limited(&limit)))?;
+        }
+        let unauthorized = |text: &'static str| Problem::from(Refusal::new(ErrorCode::Unauthorized, text));
+        let token = bearer(&parts.headers)
+            .ok_or_else(|| unauthorized("Send the token in the header Authorization: Bearer <token>"))?;
+        match service.auth.verify(token).await {
+            Ok(principal) => Ok(Self(principal)),
+            Err(error) => {
+                tracing::debug!(reason = error.label(), "a token was refused");
+                if let Some(address) = address {
+                    let _ = service.limiter.record_auth_failure(address);
+                }
+                Err(unauthorized(error.client_text()))
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The accept loop: every connection has deadlines before it has a request.
+//!
+//! `axum::serve` installs no timer, so a half-sent request stays open for ever there; here a silent peer, a lone byte and a
+//! slow header all end within [`FIRST_REQUEST_WITHIN`]. HTTP/1.1 only: WebSockets need no more.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+use super::address::{ClientAddress, client_address};
+use crate::cidr::Cidr;
+use crate::shutdown::Tasks;
+
+/// How long a peer may take from its connection to the end of its first request's header.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long each request's header may take.
+const HEADER_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long to wait after a failed accept: most often too many open files, which only time mends.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Serves a router until the server drains; what is open then ends by itself.
+pub async fn serve(listener: TcpListener, router: Router, trusted: Arc<[Cidr]>, tasks: Tasks) {
+    loop {
+        let accepted = tokio::select! {
+            () = tasks.drain().cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection =
+                    connection(stream, peer, router.clone(), Arc::clone(&trusted), tasks.clone());
+                tasks.spawn("http", connection);
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, trusted: Arc<[Cidr]>, tasks: Tasks) {
+    let _ = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let noticed = Arc::clone(&asked);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        noticed.store(true, Ordering::Relaxed);
+        let address = client_address(peer.ip(), request.headers(), &trusted);
+        request.extensions_mut().insert(ClientAddress(address));
+        respond(router.clone(), request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WITHIN)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(served);
+    let first_request = tokio::time::sleep(FIRST_REQUEST_WITHIN);
+    tokio::pin!(first_request);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            _ = served.as_mut() => return,
+            () = &mut first_request, if !asked.load(Ordering::Relaxed) => return,
+            () = tasks.drain().cancelled(), if !draining => {
+                draining = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = tasks.stop().cancelled() => return,
+        }
+    }
+}
+
+async fn respond(router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    router.oneshot(request.map(Body::new)).await
+}

@@ -1,0 +1,140 @@
+//! `/v1/sessions/{id}/messages`: page through the history, send a query. And the original notify function.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::identity::Identity;
+use super::problem::Problem;
+use super::sessions::{body, check_limit, key};
+use crate::ids::{ClientName, MessageId, Seq, SessionId};
+use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::text::Text;
+use crate::service::Service;
+use crate::service::views::{MessageView, items};
+
+/// The scope that lets a token notify users.
+const NOTIFY_SCOPE: &str = "agent:notify";
+
+/// Which messages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Range {
+    #[serde(default)]
+    before: Option<i64>,
+    #[serde(default)]
+    after: Option<i64>,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+/// `GET /v1/sessions/{id}/messages`: in order; the newest where neither end is named.
+pub(super) async fn page(
+    State(service): State<Arc<Service>>,
+    Identity(user): Identity,
+    Path(id): Path<String>,
+    range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(range) = range.map_err(|_| Problem::bad_request("before, after and limit must be numbers"))?;
+    let limit = check_limit(range.limit)?;
+    let key = key(&user.user_id, &id)?;
+    let session = service.find(&key).await?;
+    let messages = match (range.before, range.after) {
+        (Some(_), Some(_)) => return Err(Problem::bad_request("name before or after, not both")),
+        (before, None) => service.history(&key, before.map(Seq), limit).await?,
+        (None, Some(after)) => service.history_after(&key, Seq(after), limit).await?,
+    };
+    let head = session.last_seq;
+    Ok(Json(json!({ "messages": items::<_, MessageView>(messages), "head": head })).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewQuery {
+    #[serde(default)]
+    content: Option<Text>,
+    #[serde(default)]
+    id: Option<ClientName>,
+    #[serde(default)]
+    priority: Priority,
+    #[serde(default)]
+    on_busy: OnBusy,
+    #[serde(default)]
+    model: Option<Text>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+/// `POST /v1/sessions/{id}/messages`: 202 once the query is durable. `Idempotency-Key` is the query's `id`.
+pub(super) async fn send(
+    State(service): State<Arc<Service>>,
+    Identity(user): Identity,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    let key = key(&user.user_id, &id)?;
+    let new: NewQuery = body(&bytes)?;
+    let query = client::Query {
+        id: idempotency_key(&headers, new.id)?,
+        content: check_content(new.content)?,
+        priority: new.priority,
+        on_busy: new.on_busy,
+        model: new.model,
+        metadata: check_metadata(new.metadata)?,
+    };
+    let accepted = service.ask(&key, MessageId::new(), query).await?;
+    let body = json!({
+        "session_id": key.session_id,
+        "seq": accepted.seq,
+        "message_id": accepted.message_id,
+        "run_id": accepted.run_id,
+        "queue_position": accepted.queue_position,
+        "duplicate": accepted.duplicate,
+        "created_at": accepted.created_at,
+    });
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+fn idempotency_key(headers: &HeaderMap, id: Option<ClientName>) -> Result<Option<ClientName>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(id);
+    };
+    let text = value.to_str().map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
+    let name = ClientName::new(text.trim_matches('"'))
+        .map_err(|error| Problem::bad_request(format!("Idempotency-Key {error}")))?;
+    match id {
+        Some(id) if id != name => Err(Problem::bad_request("id and Idempotency-Key differ")),
+        _ => Ok(Some(name)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Notify {
+    session_id: SessionId,
+    message: Text,
+}
+
+/// `POST /functions/v1/notify_websocket`: the original notify function, for services with the scope.
+pub(super) async fn notify(
+    State(service): State<Arc<Service>>,
+    Identity(caller): Identity,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    if !caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
+        let text = "The token's scope must hold agent:notify";
+        return Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)));
+    }
+    let notify: Notify = body(&bytes)?;
+    let message = check_content(Some(notify.message))?;
+    let id = service.notify_session(notify.session_id, message.into_string()).await?;
+    Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
+}

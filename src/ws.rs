@@ -1,0 +1,240 @@
+//! The WebSocket: who may open one, and the task that serves it.
+//!
+//! Everything that can be decided before the upgrade is, while an HTTP status can still say so; a client that speaks
+//! `agentws.v1` learns the same by an error frame and a close code, since a browser cannot see the status. `http` routes
+//! the two paths here.
+
+mod commands;
+mod connection;
+pub mod credentials;
+mod frames;
+pub mod keepalive;
+mod seat;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::auth::Principal;
+use crate::feed::Opened;
+use crate::http::address::ClientAddress;
+use crate::http::problem::Problem;
+use crate::ids::ClientName;
+use crate::protocol::client::SessionRef;
+use crate::protocol::close::CloseReason;
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::server::{ErrorFrame, ServerFrame};
+use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
+use crate::service::{Service, limit_or_off, limited};
+use connection::{Connection, Offer, close_for};
+use credentials::Credentials;
+use seat::Seat;
+use socket::Socket;
+
+/// Read buffer of a socket, in bytes: the library's 128 KiB cost 137 KiB a connection, 4 KiB cost 8.6 (measured).
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Frames are collected up to this before they are written, in bytes.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// The most that may wait to be written, in bytes. Without it a client that pings and never reads fills the memory (1.2 GB
+/// in 8 s, measured). An answer of 512 KiB, every character escaped, still fits into one frame.
+const MAX_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Query parameters of the upgrade.
+#[derive(Debug, Default, Deserialize)]
+pub struct Parameters {
+    #[serde(default)]
+    session_id: Option<String>,
+    #[serde(default)]
+    after: Option<String>,
+    #[serde(default)]
+    device_id: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+}
+
+/// Opens a WebSocket: `GET /v1/ws` and the original path.
+pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> Response {
+    if !wants_upgrade(&parts.headers) {
+        return Problem::bad_request("Expected WebSocket request").into_response();
+    }
+    let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+    if let Err(problem) = admit(&service, &parts.headers, address) {
+        return problem.into_response();
+    }
+    let Ok(Query(parameters)) = Query::<Parameters>::from_request_parts(&mut parts, &()).await else {
+        return Problem::bad_request("The query string cannot be read").into_response();
+    };
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let offer = match offer(&parameters, &parts.headers) {
+        Ok(offer) => offer,
+        Err(refusal) => return Problem::from(refusal).into_response(),
+    };
+    let in_url = service.settings.socket.allow_access_token_in_url.then_some(parameters.access_token).flatten();
+    let credentials = credentials::find(&parts.headers, in_url);
+    if matches!(credentials, Credentials::ProtocolWithoutOurs) {
+        return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
+    }
+    let upgrade = configure(upgrade, &service, &offer);
+    Box::pin(open(service, upgrade, offer, credentials, address)).await
+}
+
+/// Whether the request asks for a WebSocket at all.
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::UPGRADE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+/// Origin and the rate of this address, before anything costs more.
+fn admit(service: &Service, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Problem> {
+    if !credentials::origin_allowed(headers, &service.settings.server.allowed_origins) {
+        return Err(Problem::from(Refusal::new(ErrorCode::Forbidden, "This origin is not allowed")));
+    }
+    if service.tasks.drain().is_cancelled() {
+        return Err(Problem::unavailable("The server restarts", Duration::from_secs(1)));
+    }
+    if let Some(address) = address {
+        service.limiter.check_connection(address).map_err(|limit| Problem::from(limited(&limit)))?;
+        service.limiter.check_auth_failure(address).map_err(|limit| Problem::from(limited(&limit)))?;
+    }
+    Ok(())
+}
+
+fn offer(parameters: &Parameters, headers: &HeaderMap) -> Result<Offer, Refusal> {
+    let invalid = |what: &'static str| Refusal::new(ErrorCode::InvalidMessage, what);
+    let session = match parameters.session_id.as_deref().filter(|text| !text.is_empty()) {
+        Some(text) => match SessionRef::try_from(text.to_owned()) {
+            Ok(session) => Some(session),
+            // What is no id cannot be a session of anybody.
+            Err(_) => Some(SessionRef::Id(crate::ids::SessionId(uuid::Uuid::nil()))),
+        },
+        None => None,
+    };
+    let after = match parameters.after.as_deref().filter(|text| !text.is_empty()) {
+        Some(text) => Some(text.parse().map_err(|_| invalid("after must be a number"))?),
+        None => None,
+    };
+    let device = match parameters.device_id.as_deref().filter(|text| !text.is_empty()) {
+        Some(text) => Some(ClientName::new(text).map_err(|_| invalid("device_id must be 1 to 64 of A-Z a-z 0-9 _ -"))?),
+        None => None,
+    };
+    Ok(Offer { speaks_protocol: credentials::speaks_protocol(headers), device, session, after })
+}
+
+fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
+    let max = service.settings.socket.max_message_bytes;
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(max)
+        .max_frame_size(max);
+    // Selected only if it was offered; the token's protocol never is.
+    if offer.speaks_protocol { upgrade.protocols([SUBPROTOCOL]) } else { upgrade }
+}
+
+/// Checks the token, takes the user's place, opens the session: then upgrades.
+async fn open(
+    service: Arc<Service>,
+    upgrade: WebSocketUpgrade,
+    offer: Offer,
+    credentials: Credentials,
+    address: Option<IpAddr>,
+) -> Response {
+    let token = match credentials {
+        Credentials::Token(token) => token,
+        Credentials::None | Credentials::ProtocolWithoutOurs => return await_auth(service, upgrade, offer),
+    };
+    match enter(&service, &offer, &token, address).await {
+        Ok((seat, principal, opened)) => {
+            let tasks = service.tasks.clone();
+            upgrade.on_upgrade(move |socket| {
+                let socket = Socket::new(socket, service.settings.socket.write_timeout);
+                let connection = Connection::awaiting_auth(service, socket, seat, offer);
+                tasks.track(Box::pin(connection.run_opened(principal, opened)))
+            })
+        }
+        Err(refusal) => refuse(&service, upgrade, &offer, refusal),
+    }
+}
+
+async fn enter(
+    service: &Arc<Service>,
+    offer: &Offer,
+    token: &str,
+    address: Option<IpAddr>,
+) -> Result<(Seat, Principal, Opened), Refusal> {
+    let principal = service.auth.verify(token).await.map_err(|error| {
+        tracing::debug!(reason = error.label(), "a token was refused");
+        if let Some(address) = address {
+            // The answer is the same whether or not this was the failure that spent the budget.
+            let _ = service.limiter.record_auth_failure(address);
+        }
+        Refusal::new(ErrorCode::Unauthorized, error.client_text())
+    })?;
+    let mut seat = Seat::new(Arc::clone(&service.hub));
+    if !seat.enter_user(&principal.user_id, limit_or_off(service.settings.limits.connections_per_user)) {
+        return Err(Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user")
+            .after(Duration::from_secs(5)));
+    }
+    let opened = service.open(&principal.user_id, offer.session).await?;
+    Ok((seat, principal, opened))
+}
+
+/// No credentials: the first frame must bring them.
+fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) -> Response {
+    let tasks = service.tasks.clone();
+    upgrade.on_upgrade(move |socket| {
+        let socket = Socket::new(socket, service.settings.socket.write_timeout);
+        let seat = Seat::new(Arc::clone(&service.hub));
+        tasks.track(Box::pin(Connection::awaiting_auth(service, socket, seat, offer).run()))
+    })
+}
+
+/// Says no: by status, or after the upgrade to those who could not see it.
+fn refuse(service: &Arc<Service>, upgrade: WebSocketUpgrade, offer: &Offer, refusal: Refusal) -> Response {
+    if !offer.speaks_protocol {
+        return Problem::from(refusal).into_response();
+    }
+    let reason = close_for(&refusal);
+    let now = service.now();
+    let write_timeout = service.settings.socket.write_timeout;
+    let tasks = service.tasks.clone();
+    upgrade.on_upgrade(move |socket| tasks.track(reject(socket, refusal, reason, now, write_timeout)))
+}
+
+async fn reject(
+    socket: WebSocket,
+    refusal: Refusal,
+    reason: CloseReason,
+    now: crate::protocol::text::Timestamp,
+    write_timeout: Duration,
+) {
+    let mut socket = Socket::new(socket, write_timeout);
+    let frame = ServerFrame::Error(ErrorFrame::of(refusal, None, now));
+    if socket.feed(frame.encode()).await.is_ok() {
+        socket.close(reason).await;
+    }
+}
+
+/// The sub-protocol under which a browser sends its token.
+pub fn bearer_protocol(token: &str) -> String {
+    format!("{BEARER_PREFIX}{token}")
+}
