@@ -71,7 +71,11 @@ pub struct Node {
 /// # Errors
 /// When the address or the key cannot be used, or the system offers no TLS.
 pub fn provider(settings: &Settings) -> anyhow::Result<Provider> {
-    let base_url: llm::BaseUrl = settings.provider.base_url.parse().context("OPENROUTER_BASE_URL")?;
+    let base_url: llm::BaseUrl = settings
+        .provider
+        .base_url
+        .parse()
+        .context("OPENROUTER_BASE_URL")?;
     let mut provider = llm::Settings::new(base_url);
     if let Some(key) = &settings.provider.api_key {
         provider.api_key = Some(key.expose().parse().context("OPENROUTER_API_KEY")?);
@@ -79,7 +83,9 @@ pub fn provider(settings: &Settings) -> anyhow::Result<Provider> {
     // The host tells a third flavour apart; the setting overrides what it says about OpenRouter.
     match (settings.provider.flavor, provider.flavor) {
         (ProviderFlavor::OpenRouter, _) => provider.flavor = llm::ProviderFlavor::OpenRouter,
-        (ProviderFlavor::Generic, llm::ProviderFlavor::OpenRouter) => provider.flavor = llm::ProviderFlavor::Generic,
+        (ProviderFlavor::Generic, llm::ProviderFlavor::OpenRouter) => {
+            provider.flavor = llm::ProviderFlavor::Generic
+        }
         (ProviderFlavor::Generic, _) => {}
     }
     provider.limits.text_bytes = MAX_ANSWER_BYTES;
@@ -105,7 +111,12 @@ fn run_policy(settings: &Settings) -> RunPolicy {
         lease: settings.runs.lease,
         reaper_interval: settings.runs.reaper_interval,
         poll: settings.runs.poll_interval,
-        user_pepper: settings.provider.api_key.as_ref().map(|key| key.expose().to_owned()).unwrap_or_default(),
+        user_pepper: settings
+            .provider
+            .api_key
+            .as_ref()
+            .map(|key| key.expose().to_owned())
+            .unwrap_or_default(),
     }
 }
 
@@ -126,17 +137,25 @@ impl Node {
         if let Some(refresher) = refresher {
             tasks.spawn_vital("token-keys", refresher.run());
         }
-        let node = store.register_node(env!("CARGO_PKG_VERSION"), settings.runs.lease).await?;
+        let node = store
+            .register_node(env!("CARGO_PKG_VERSION"), settings.runs.lease)
+            .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
         listen(&service, &inbox, parts.listen_url.clone());
         housekeep(&service);
         let router = http::router(Arc::clone(&service));
         let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
-        tasks.spawn("accept", http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()));
+        tasks.spawn(
+            "accept",
+            http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()),
+        );
         if let Some(admin) = parts.admin {
             let router = http::admin_router(Arc::clone(&service));
-            tasks.spawn("accept-admin", http::listen::serve(admin, router, trusted, tasks.clone()));
+            tasks.spawn(
+                "accept-admin",
+                http::listen::serve(admin, router, trusted, tasks.clone()),
+            );
         }
         tracing::info!(%node, %address, "serving");
         Ok(Self { service, address })
@@ -200,10 +219,18 @@ fn assemble(
     let policy = run_policy(&settings);
     let hub = Arc::new(Hub::default());
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
-    let (feed, follower) = Feed::new(Arc::clone(&hub), store.clone(), notifier.clone(), node, parts.clock.clone());
+    let (feed, follower) = Feed::new(
+        Arc::clone(&hub),
+        store.clone(),
+        notifier.clone(),
+        node,
+        parts.clock.clone(),
+    );
     let (inbox_bell, inbox) = Inbox::new(Arc::clone(&hub), store.clone(), settings.runs.poll_interval);
-    let limits =
-        AppendLimits { max_queue: limit_or_off(settings.limits.queue_depth), max_runs_per_user: policy.max_runs_per_user };
+    let limits = AppendLimits {
+        max_queue: limit_or_off(settings.limits.queue_depth),
+        max_runs_per_user: policy.max_runs_per_user,
+    };
     // Commits start runs, and runs make commits: the way between them is tied once both exist.
     let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
     let (appender, writer) = store.writer(node, limits, {
@@ -266,7 +293,9 @@ fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             Heard::Work => service.runs.look_for_work(),
             Heard::Cancel(session) => {
                 let runs = Arc::clone(&service.runs);
-                service.tasks.spawn("cancel", async move { runs.look_for_cancellation(Some(session)).await });
+                service.tasks.spawn("cancel", async move {
+                    runs.look_for_cancellation(Some(session)).await
+                });
             }
             Heard::Everything => {
                 inbox.ring();

@@ -57,9 +57,22 @@ pub struct Opened {
 
 impl Feed {
     /// A feed and the task that follows hints.
-    pub fn new(hub: Arc<Hub>, store: Store, notifier: Notifier, node: NodeId, clock: Clock) -> (Self, Follower) {
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Store,
+        notifier: Notifier,
+        node: NodeId,
+        clock: Clock,
+    ) -> (Self, Follower) {
         let (follow, receiver) = follower::queue();
-        let feed = Self { hub, store, notifier, node, follow, clock };
+        let feed = Self {
+            hub,
+            store,
+            notifier,
+            node,
+            follow,
+            clock,
+        };
         (feed.clone(), Follower::new(feed, receiver))
     }
 
@@ -68,8 +81,15 @@ impl Feed {
     /// # Errors
     /// When the database fails.
     pub async fn create(&self, user: &UserId, max_sessions: u32) -> Result<Option<Opened>, StoreError> {
-        let key = SessionKey { user_id: user.clone(), session_id: SessionId::new() };
-        let Some(session) = self.store.create_session(&key, Some(self.node), max_sessions).await? else {
+        let key = SessionKey {
+            user_id: user.clone(),
+            session_id: SessionId::new(),
+        };
+        let Some(session) = self
+            .store
+            .create_session(&key, Some(self.node), max_sessions)
+            .await?
+        else {
             return Ok(None);
         };
         let room = self.hub.room(&key, Instant::now());
@@ -100,7 +120,11 @@ impl Feed {
             self.mirror(&room, &session).await?;
             drop(busy);
             // It may have been given up between the look-up and the lock: then look again.
-            if self.hub.find_room(key).is_some_and(|known| Arc::ptr_eq(&known, &room)) {
+            if self
+                .hub
+                .find_room(key)
+                .is_some_and(|known| Arc::ptr_eq(&known, &room))
+            {
                 return Ok(Some(Opened { room, resumed: true }));
             }
         }
@@ -171,7 +195,10 @@ impl Feed {
 
     async fn catch_up(&self, room: &Room, upto: Seq) -> Result<(), StoreError> {
         while room.head() < upto {
-            let page = self.store.messages_after(room.key(), room.head(), upto, PAGE).await?;
+            let page = self
+                .store
+                .messages_after(room.key(), room.head(), upto, PAGE)
+                .await?;
             if page.is_empty() {
                 return Ok(());
             }
@@ -202,8 +229,15 @@ impl Feed {
             Some((run, attempt, bytes)) if run == active.run_id && attempt == active.attempt => bytes,
             _ => 0,
         };
-        let more = self.store.chunk_text(room.key(), active.run_id, active.attempt, from).await?;
-        let mut text = if from > 0 { room.answer().map(|answer| answer.text).unwrap_or_default() } else { String::new() };
+        let more = self
+            .store
+            .chunk_text(room.key(), active.run_id, active.attempt, from)
+            .await?;
+        let mut text = if from > 0 {
+            room.answer().map(|answer| answer.text).unwrap_or_default()
+        } else {
+            String::new()
+        };
         text.push_str(&more);
         room.mirror(Some(Answer {
             run_id: active.run_id,
@@ -219,7 +253,11 @@ impl Feed {
     /// A run that was in progress elsewhere and is no more, without a message: it waits again.
     fn tell_released(&self, room: &Room, before: Option<(RunId, u32, usize)>) {
         if let Some((run_id, attempt, _)) = before {
-            room.post(&Signal::Run { run_id, state: "queued", attempt });
+            room.post(&Signal::Run {
+                run_id,
+                state: "queued",
+                attempt,
+            });
         }
     }
 
@@ -231,7 +269,10 @@ impl Feed {
         let now = Instant::now();
         let mut gone = Vec::new();
         for room in self.hub.all_rooms() {
-            if room.empty_since().is_none_or(|since| now.duration_since(since) < LINGER) {
+            if room
+                .empty_since()
+                .is_none_or(|since| now.duration_since(since) < LINGER)
+            {
                 continue;
             }
             let _busy = room.busy.lock().await;
@@ -269,7 +310,12 @@ impl Feed {
                 self.follow.session(room.key().session_id);
             } else {
                 let (head, run, title) = room.known();
-                known.push(Known { key: room.key().clone(), head, run, title });
+                known.push(Known {
+                    key: room.key().clone(),
+                    head,
+                    run,
+                    title,
+                });
             }
         }
         for known in known.chunks(POLL_AT_ONCE) {

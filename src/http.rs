@@ -36,8 +36,14 @@ pub fn router(service: Arc<Service>) -> Router {
     let cors = cors(&service.settings.server.allowed_origins);
     let v1 = Router::new()
         .route("/v1/sessions", get(sessions::list).post(sessions::create))
-        .route("/v1/sessions/{id}", get(sessions::get).patch(sessions::patch).delete(sessions::delete))
-        .route("/v1/sessions/{id}/messages", get(messages::page).post(messages::send))
+        .route(
+            "/v1/sessions/{id}",
+            get(sessions::get).patch(sessions::patch).delete(sessions::delete),
+        )
+        .route(
+            "/v1/sessions/{id}/messages",
+            get(messages::page).post(messages::send),
+        )
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(cors);
     Router::new()
@@ -53,13 +59,17 @@ pub fn router(service: Arc<Service>) -> Router {
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
         ))
-        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| Problem::internal().into_http()))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal().into_http()
+        }))
         .with_state(service)
 }
 
 fn cors(allowed: &[String]) -> CorsLayer {
-    let origins: Vec<HeaderValue> =
-        allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let origins: Vec<HeaderValue> = allowed
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

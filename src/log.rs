@@ -101,7 +101,11 @@ impl Message {
 /// The title that a session has until somebody gives it one: the beginning of its first question, one line, at most 60
 /// characters. Made without the model.
 pub fn title_of(question: &str) -> String {
-    let line = question.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = question
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let mut title: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
     if line.chars().count() > 60 {
         title.push('…');

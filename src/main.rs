@@ -18,7 +18,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place that speaks to the terminal when nothing else can")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place that speaks to the terminal when nothing else can"
+)]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("agent-websocket: {error:#}");
     ExitCode::FAILURE

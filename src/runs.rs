@@ -154,7 +154,11 @@ pub struct Runs {
 
 /// The places for runs on a process; 0 = as many as are asked for.
 fn places(max_runs_per_node: u32) -> Arc<Semaphore> {
-    let places = if max_runs_per_node == 0 { Semaphore::MAX_PERMITS } else { max_runs_per_node as usize };
+    let places = if max_runs_per_node == 0 {
+        Semaphore::MAX_PERMITS
+    } else {
+        max_runs_per_node as usize
+    };
     Arc::new(Semaphore::new(places))
 }
 
@@ -191,7 +195,13 @@ impl Runs {
     /// Starts a claimed run.
     pub fn start(self: &Arc<Self>, run: Claimed, place: OwnedSemaphorePermit) {
         let stop = StopSignal::default();
-        self.running().insert(run.run_id, Running { key: run.key.clone(), stop: stop.clone() });
+        self.running().insert(
+            run.run_id,
+            Running {
+                key: run.key.clone(),
+                stop: stop.clone(),
+            },
+        );
         let runs = Arc::clone(self);
         self.context.tasks.spawn("run", async move {
             let id = run.run_id;
@@ -203,7 +213,10 @@ impl Runs {
 
     /// Stops a run of this process. `false` when it is not (any more) here.
     pub fn stop(&self, run: RunId, reason: Stop) -> bool {
-        self.running().get(&run).map(|running| running.stop.stop(reason)).is_some()
+        self.running()
+            .get(&run)
+            .map(|running| running.stop.stop(reason))
+            .is_some()
     }
 
     /// Stops the run of a session, if it is here: the session is gone.
@@ -236,8 +249,10 @@ impl Runs {
 
     /// A hint: somebody may have cancelled a run of this session here.
     pub async fn look_for_cancellation(&self, session: Option<SessionId>) {
-        let concerned =
-            self.running().values().any(|run| session.is_none_or(|session| run.key.session_id == session));
+        let concerned = self
+            .running()
+            .values()
+            .any(|run| session.is_none_or(|session| run.key.session_id == session));
         if !concerned {
             return;
         }

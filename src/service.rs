@@ -68,7 +68,9 @@ impl Service {
     /// holder is told what happened.
     pub fn lifetime(&self, expires_at: time::OffsetDateTime) -> Duration {
         let left = expires_at - self.clock.now();
-        Duration::try_from(left).unwrap_or_default().max(Duration::from_secs(1))
+        Duration::try_from(left)
+            .unwrap_or_default()
+            .max(Duration::from_secs(1))
     }
 }
 
@@ -80,8 +82,11 @@ pub(crate) fn unavailable(error: &StoreError) -> Refusal {
 
 /// What a client is told when it asked too often.
 pub(crate) fn limited(limit: &LimitedBy) -> Refusal {
-    Refusal::new(ErrorCode::RateLimited, format!("Too many requests ({}); try again later", limit.limit))
-        .after(limit.retry_after)
+    Refusal::new(
+        ErrorCode::RateLimited,
+        format!("Too many requests ({}); try again later", limit.limit),
+    )
+    .after(limit.retry_after)
 }
 
 /// A limit of the settings as the number that the store takes: 0 = off.

@@ -84,8 +84,15 @@ pub enum Activity {
 impl Conversation {
     /// A socket that has not shown a token yet.
     pub fn awaiting_auth(rules: Rules, timeout: Duration, now: Instant) -> Self {
-        let phase = Phase::AwaitingAuth { deadline: now + timeout };
-        Self { phase, rules, active_at: now, bad_frames: VecDeque::new() }
+        let phase = Phase::AwaitingAuth {
+            deadline: now + timeout,
+        };
+        Self {
+            phase,
+            rules,
+            active_at: now,
+            bad_frames: VecDeque::new(),
+        }
     }
 
     /// A socket whose token was checked; it ends after `lifetime`.
@@ -104,7 +111,10 @@ impl Conversation {
     pub fn authenticated(&mut self, lifetime: Duration, now: Instant) {
         let expires = now + lifetime;
         let warn = expires - (lifetime / 4).min(self.rules.expiry_warning);
-        self.phase = Phase::Open { expires, warn: Some(warn) };
+        self.phase = Phase::Open {
+            expires,
+            warn: Some(warn),
+        };
         self.active_at = now;
     }
 
@@ -123,7 +133,10 @@ impl Conversation {
             _ => Decision::RefuseAndClose(
                 BadFrame {
                     re: None,
-                    refusal: Refusal::new(ErrorCode::Unauthorized, "The first frame must be the command auth"),
+                    refusal: Refusal::new(
+                        ErrorCode::Unauthorized,
+                        "The first frame must be the command auth",
+                    ),
                 },
                 CloseReason::Unauthorized,
             ),
@@ -135,7 +148,11 @@ impl Conversation {
             return Decision::RefuseAndClose(bad, CloseReason::Unauthorized);
         }
         self.bad_frames.push_back(now);
-        while self.bad_frames.front().is_some_and(|first| now.duration_since(*first) > BAD_FRAMES_WITHIN) {
+        while self
+            .bad_frames
+            .front()
+            .is_some_and(|first| now.duration_since(*first) > BAD_FRAMES_WITHIN)
+        {
             self.bad_frames.pop_front();
         }
         if self.bad_frames.len() > MAX_BAD_FRAMES {
@@ -168,7 +185,8 @@ impl Conversation {
                 }
             }
         }
-        (now >= self.active_at + self.rules.session_timeout).then_some(Due::Close(CloseReason::SessionTimeout))
+        (now >= self.active_at + self.rules.session_timeout)
+            .then_some(Due::Close(CloseReason::SessionTimeout))
     }
 
     /// When to ask [`Self::due`] again.

@@ -20,7 +20,11 @@ pub struct Tasks {
 impl Tasks {
     /// No tasks yet, no signal given.
     pub fn new() -> Self {
-        Self { tracker: TaskTracker::new(), drain: CancellationToken::new(), stop: CancellationToken::new() }
+        Self {
+            tracker: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
+        }
     }
 
     /// Starts a task that is expected to end by itself.
@@ -29,7 +33,10 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        tokio::spawn(self.tracker.track_future(task.instrument(tracing::info_span!("task", name))));
+        tokio::spawn(
+            self.tracker
+                .track_future(task.instrument(tracing::info_span!(parent: None, "task", name))),
+        );
     }
 
     /// Starts a task that must live as long as the server: if it ends before the stop, even by a panic, the whole

@@ -68,9 +68,11 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let refused = match &error {
             // Class 08 is the connection, 53 resources, 57 an operator's intervention, 40 a serialisation or a deadlock.
-            sqlx::Error::Database(database) => !database
-                .code()
-                .is_some_and(|code| ["08", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))),
+            sqlx::Error::Database(database) => !database.code().is_some_and(|code| {
+                ["08", "40", "53", "55", "57"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -79,7 +81,11 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed => false,
             _ => true,
         };
-        if refused { Self::Refused(error) } else { Self::Unavailable(error) }
+        if refused {
+            Self::Refused(error)
+        } else {
+            Self::Unavailable(error)
+        }
     }
 }
 
@@ -134,16 +140,20 @@ impl Store {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let exists = sqlx::query_scalar!(r#"SELECT to_regclass('agent.migrations') IS NOT NULL AS "exists!""#)
-            .fetch_one(&self.pool)
-            .await?;
+        let exists =
+            sqlx::query_scalar!(r#"SELECT to_regclass('agent.migrations') IS NOT NULL AS "exists!""#)
+                .fetch_one(&self.pool)
+                .await?;
         if !exists {
             return Ok(false);
         }
         // The table is made by the migrator, not by a migration, so the macros cannot check this query.
-        let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM agent.migrations WHERE success").fetch_all(&self.pool).await?;
-        Ok(migrator().iter().all(|migration| applied.contains(&migration.version)))
+        let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM agent.migrations WHERE success")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(migrator()
+            .iter()
+            .all(|migration| applied.contains(&migration.version)))
     }
 
     /// Asks for a sign of life.
@@ -151,7 +161,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool).await?;
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -6,7 +6,14 @@ use tracing_subscriber::fmt;
 use crate::config::{LogFormat, LogSettings};
 
 /// Libraries that print frames, headers or SQL below this level are kept quiet, whatever the filter says of our own code.
-const QUIET: [&str; 6] = ["hyper=info", "tungstenite=info", "tokio_tungstenite=info", "sqlx=warn", "reqwest=info", "h2=info"];
+const QUIET: [&str; 6] = [
+    "hyper=info",
+    "tungstenite=info",
+    "tokio_tungstenite=info",
+    "sqlx=warn",
+    "reqwest=info",
+    "h2=info",
+];
 
 /// Starts logging to standard error.
 ///

@@ -85,7 +85,12 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
         Ok(offer) => offer,
         Err(refusal) => return Problem::from(refusal).into_response(),
     };
-    let in_url = service.settings.socket.allow_access_token_in_url.then_some(parameters.access_token).flatten();
+    let in_url = service
+        .settings
+        .socket
+        .allow_access_token_in_url
+        .then_some(parameters.access_token)
+        .flatten();
     let credentials = credentials::find(&parts.headers, in_url);
     if matches!(credentials, Credentials::ProtocolWithoutOurs) {
         return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
@@ -105,14 +110,26 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
 /// Origin and the rate of this address, before anything costs more.
 fn admit(service: &Service, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Problem> {
     if !credentials::origin_allowed(headers, &service.settings.server.allowed_origins) {
-        return Err(Problem::from(Refusal::new(ErrorCode::Forbidden, "This origin is not allowed")));
+        return Err(Problem::from(Refusal::new(
+            ErrorCode::Forbidden,
+            "This origin is not allowed",
+        )));
     }
     if service.tasks.drain().is_cancelled() {
-        return Err(Problem::unavailable("The server restarts", Duration::from_secs(1)));
+        return Err(Problem::unavailable(
+            "The server restarts",
+            Duration::from_secs(1),
+        ));
     }
     if let Some(address) = address {
-        service.limiter.check_connection(address).map_err(|limit| Problem::from(limited(&limit)))?;
-        service.limiter.check_auth_failure(address).map_err(|limit| Problem::from(limited(&limit)))?;
+        service
+            .limiter
+            .check_connection(address)
+            .map_err(|limit| Problem::from(limited(&limit)))?;
+        service
+            .limiter
+            .check_auth_failure(address)
+            .map_err(|limit| Problem::from(limited(&limit)))?;
     }
     Ok(())
 }
@@ -132,10 +149,17 @@ fn offer(parameters: &Parameters, headers: &HeaderMap) -> Result<Offer, Refusal>
         None => None,
     };
     let device = match parameters.device_id.as_deref().filter(|text| !text.is_empty()) {
-        Some(text) => Some(ClientName::new(text).map_err(|_| invalid("device_id must be 1 to 64 of A-Z a-z 0-9 _ -"))?),
+        Some(text) => {
+            Some(ClientName::new(text).map_err(|_| invalid("device_id must be 1 to 64 of A-Z a-z 0-9 _ -"))?)
+        }
         None => None,
     };
-    Ok(Offer { speaks_protocol: credentials::speaks_protocol(headers), device, session, after })
+    Ok(Offer {
+        speaks_protocol: credentials::speaks_protocol(headers),
+        device,
+        session,
+        after,
+    })
 }
 
 fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
@@ -147,7 +171,11 @@ fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> Web
         .max_message_size(max)
         .max_frame_size(max);
     // Selected only if it was offered; the token's protocol never is.
-    if offer.speaks_protocol { upgrade.protocols([SUBPROTOCOL]) } else { upgrade }
+    if offer.speaks_protocol {
+        upgrade.protocols([SUBPROTOCOL])
+    } else {
+        upgrade
+    }
 }
 
 /// Checks the token, takes the user's place, opens the session: then upgrades.
@@ -190,9 +218,14 @@ async fn enter(
         Refusal::new(ErrorCode::Unauthorized, error.client_text())
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub));
-    if !seat.enter_user(&principal.user_id, limit_or_off(service.settings.limits.connections_per_user)) {
-        return Err(Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user")
-            .after(Duration::from_secs(5)));
+    if !seat.enter_user(
+        &principal.user_id,
+        limit_or_off(service.settings.limits.connections_per_user),
+    ) {
+        return Err(
+            Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user")
+                .after(Duration::from_secs(5)),
+        );
     }
     let opened = service.open(&principal.user_id, offer.session).await?;
     Ok((seat, principal, opened))
@@ -204,7 +237,9 @@ fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) ->
     upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, service.settings.socket.write_timeout);
         let seat = Seat::new(Arc::clone(&service.hub));
-        tasks.track(Box::pin(Connection::awaiting_auth(service, socket, seat, offer).run()))
+        tasks.track(Box::pin(
+            Connection::awaiting_auth(service, socket, seat, offer).run(),
+        ))
     })
 }
 

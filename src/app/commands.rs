@@ -83,7 +83,9 @@ pub(super) async fn until_signalled(node: Node) -> anyhow::Result<()> {
 
 async fn migrate() -> anyhow::Result<()> {
     let url = checked(config::database_url(&config::environment))?;
-    let store = Store::connect(url.expose(), 1).await.with_context(|| format!("{url} cannot be reached"))?;
+    let store = Store::connect(url.expose(), 1)
+        .await
+        .with_context(|| format!("{url} cannot be reached"))?;
     store.migrate().await?;
     store.close().await;
     writeln!(std::io::stdout(), "The schema is up to date.")?;
@@ -105,6 +107,10 @@ fn token(arguments: &TokenArgs) -> anyhow::Result<()> {
         scope: scope.as_deref(),
         token_id: uuid::Uuid::new_v4(),
     };
-    writeln!(std::io::stdout(), "{}", mint(&secret, &request, Clock::system().now())?)?;
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        mint(&secret, &request, Clock::system().now())?
+    )?;
     Ok(())
 }

@@ -53,7 +53,9 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let listener = bind("BIND_ADDR", settings.server.bind).await?;
     let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind).await?;
     let database = database(&settings).await?;
-    let store = Store::connect(&database.url, 2).await.context("the database cannot be reached")?;
+    let store = Store::connect(&database.url, 2)
+        .await
+        .context("the database cannot be reached")?;
     store.migrate().await?;
     store.close().await;
     let banner = banner(&settings, &provider, listener.local_addr()?, &database.psql)?;
@@ -124,7 +126,11 @@ fn secret(data_dir: &Path) -> anyhow::Result<Secret> {
         return existing_secret(data_dir);
     }
     std::fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
-    let random = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let random = format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    );
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -142,7 +148,10 @@ fn secret(data_dir: &Path) -> anyhow::Result<Secret> {
 pub(super) fn existing_secret(data_dir: &Path) -> anyhow::Result<Secret> {
     let path = data_dir.join(SECRET_FILE);
     let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("{} cannot be read: set JWT_SECRET, or run `agent-websocket dev` once", path.display())
+        format!(
+            "{} cannot be read: set JWT_SECRET, or run `agent-websocket dev` once",
+            path.display()
+        )
     })?;
     Ok(Secret::new(text.trim()))
 }

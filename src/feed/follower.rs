@@ -38,7 +38,11 @@ pub(super) fn queue() -> (Queue, Receiver) {
 impl Queue {
     /// This session should be looked at.
     pub(super) fn session(&self, session: SessionId) {
-        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
+        self.0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(session);
         self.0.bell.notify_one();
     }
 }

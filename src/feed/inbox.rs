@@ -59,7 +59,15 @@ impl Inbox {
     /// An inbox and its bell. `poll`: how often to look without a hint.
     pub fn new(hub: Arc<Hub>, store: Store, poll: Duration) -> (InboxBell, Self) {
         let bell = Arc::new(Notify::new());
-        (InboxBell(Arc::clone(&bell)), Self { hub, store, poll, bell })
+        (
+            InboxBell(Arc::clone(&bell)),
+            Self {
+                hub,
+                store,
+                poll,
+                bell,
+            },
+        )
     }
 
     /// Looks until the task is dropped.
@@ -105,7 +113,8 @@ impl Inbox {
         }
         for row in rows {
             let user = row.user_id.clone();
-            self.hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
+            self.hub
+                .post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
         }
         Ok(next)
     }

@@ -22,7 +22,10 @@ impl FromRequestParts<Arc<Service>> for Identity {
     async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Result<Self, Problem> {
         let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
         if let Some(address) = address {
-            service.limiter.check_auth_failure(address).map_err(|limit| Problem::from(limited(&limit)))?;
+            service
+                .limiter
+                .check_auth_failure(address)
+                .map_err(|limit| Problem::from(limited(&limit)))?;
         }
         let unauthorized = |text: &'static str| Problem::from(Refusal::new(ErrorCode::Unauthorized, text));
         let token = bearer(&parts.headers)

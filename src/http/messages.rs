@@ -107,7 +107,9 @@ fn idempotency_key(headers: &HeaderMap, id: Option<ClientName>) -> Result<Option
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(id);
     };
-    let text = value.to_str().map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
+    let text = value
+        .to_str()
+        .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
     let name = ClientName::new(text.trim_matches('"'))
         .map_err(|error| Problem::bad_request(format!("Idempotency-Key {error}")))?;
     match id {
@@ -135,6 +137,8 @@ pub(super) async fn notify(
     }
     let notify: Notify = body(&bytes)?;
     let message = check_content(Some(notify.message))?;
-    let id = service.notify_session(notify.session_id, message.into_string()).await?;
+    let id = service
+        .notify_session(notify.session_id, message.into_string())
+        .await?;
     Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
 }

@@ -22,15 +22,27 @@ use crate::service::views::{SessionView, items};
 /// The session that a path names. What is no id is nobody's session.
 pub(super) fn key(user: &UserId, id: &str) -> Result<SessionKey, Problem> {
     let id = uuid::Uuid::parse_str(id).map_err(|_| Problem::not_found("session"))?;
-    Ok(SessionKey { user_id: user.clone(), session_id: SessionId(id) })
+    Ok(SessionKey {
+        user_id: user.clone(),
+        session_id: SessionId(id),
+    })
 }
 
 /// A body as the type wanted; an empty one is an empty object.
 pub(super) fn body<T: serde::de::DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(text).map_err(|error| {
-        let code = if error.is_data() { ErrorCode::InvalidMessage } else { ErrorCode::InvalidJson };
-        let words: String = error.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+        let code = if error.is_data() {
+            ErrorCode::InvalidMessage
+        } else {
+            ErrorCode::InvalidJson
+        };
+        let words: String = error
+            .to_string()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
         Problem::from(Refusal::new(code, words))
     })
 }
@@ -49,7 +61,8 @@ pub(super) async fn list(
     Identity(user): Identity,
     page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(page) = page.map_err(|_| Problem::bad_request("limit must be a number, before a session's id"))?;
+    let Query(page) =
+        page.map_err(|_| Problem::bad_request("limit must be a number, before a session's id"))?;
     check_limit(page.limit)?;
     let sessions = service.list(&user.user_id, page).await?;
     Ok(Json(json!({ "sessions": items::<_, SessionView>(sessions) })).into_response())

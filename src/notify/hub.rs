@@ -53,13 +53,21 @@ impl Hub {
     /// The room of a session of which only the id is known: from a hint.
     pub fn find_room_by_id(&self, id: SessionId) -> Option<Arc<Room>> {
         let rooms = self.rooms();
-        rooms.by_id.get(&id).and_then(|key| rooms.by_key.get(key)).cloned()
+        rooms
+            .by_id
+            .get(&id)
+            .and_then(|key| rooms.by_key.get(key))
+            .cloned()
     }
 
     /// Forgets a room, if it is still this one.
     pub fn close_room(&self, room: &Arc<Room>) {
         let mut rooms = self.rooms();
-        if rooms.by_key.get(room.key()).is_some_and(|known| Arc::ptr_eq(known, room)) {
+        if rooms
+            .by_key
+            .get(room.key())
+            .is_some_and(|known| Arc::ptr_eq(known, room))
+        {
             rooms.by_key.remove(room.key());
             rooms.by_id.remove(&room.key().session_id);
         }

@@ -91,7 +91,10 @@ impl<F: Fn(Heard) + Send> Listener<F> {
             Ok(listener) => listener,
             Err(error) => return error,
         };
-        if let Err(error) = listener.listen_all([channel.as_str(), NOTIFICATIONS_CHANNEL, WORK_CHANNEL]).await {
+        if let Err(error) = listener
+            .listen_all([channel.as_str(), NOTIFICATIONS_CHANNEL, WORK_CHANNEL])
+            .await
+        {
             return error;
         }
         (self.heard)(Heard::Everything);

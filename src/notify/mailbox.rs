@@ -74,11 +74,14 @@ impl Mailbox {
     pub fn put(&self, signal: Signal) {
         let mut contents = self.contents();
         if contents.signals.len() >= CAPACITY {
-            contents.signals.retain(|signal| !matches!(signal, Signal::Notification(_)));
+            contents
+                .signals
+                .retain(|signal| !matches!(signal, Signal::Notification(_)));
             contents.lost = true;
         }
         // Nothing but notifications comes in such numbers; were it so, the client would see the state at its next connect.
-        if contents.signals.len() < CAPACITY && !(contents.lost && matches!(signal, Signal::Notification(_))) {
+        if contents.signals.len() < CAPACITY && !(contents.lost && matches!(signal, Signal::Notification(_)))
+        {
             contents.signals.push_back(signal);
         }
         drop(contents);
@@ -116,7 +119,11 @@ impl Mailbox {
         if let Some(signal) = contents.signals.pop_front() {
             return Mail::Signal(signal);
         }
-        if std::mem::take(&mut contents.lost) { Mail::Lost } else { Mail::Empty }
+        if std::mem::take(&mut contents.lost) {
+            Mail::Lost
+        } else {
+            Mail::Empty
+        }
     }
 
     /// Whether something waits.

@@ -53,7 +53,14 @@ impl Notifier {
     /// A notifier's task and the way to it.
     pub fn new(options: PgConnectOptions) -> (Self, NotifierTask) {
         let (sender, queue) = mpsc::channel(QUEUE);
-        (Self { queue: sender }, NotifierTask { queue, options, connection: None })
+        (
+            Self { queue: sender },
+            NotifierTask {
+                queue,
+                options,
+                connection: None,
+            },
+        )
     }
 
     /// Sends a hint. Never waits.

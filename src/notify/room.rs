@@ -58,7 +58,11 @@ impl Room {
             members: Vec::new(),
             empty_since: Some(now),
         };
-        Self { key, state: Mutex::new(state), busy: tokio::sync::Mutex::new(()) }
+        Self {
+            key,
+            state: Mutex::new(state),
+            busy: tokio::sync::Mutex::new(()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,7 +120,11 @@ impl Room {
                 member.mailbox.close(CloseReason::Replaced);
             }
         }
-        state.members.push(Member { connection, device, mailbox });
+        state.members.push(Member {
+            connection,
+            device,
+            mailbox,
+        });
         state.empty_since = None;
     }
 
@@ -132,7 +140,11 @@ impl Room {
     /// Since when nobody watches.
     pub fn empty_since(&self) -> Option<Instant> {
         let state = self.state();
-        if state.local_run.is_some() { None } else { state.empty_since }
+        if state.local_run.is_some() {
+            None
+        } else {
+            state.empty_since
+        }
     }
 
     /// What comes next for a cursor.
@@ -204,7 +216,11 @@ impl Room {
         if state.local_run.is_some() {
             return None;
         }
-        state.tail.answer.as_ref().map(|answer| (answer.run_id, answer.attempt, answer.text.len()))
+        state
+            .tail
+            .answer
+            .as_ref()
+            .map(|answer| (answer.run_id, answer.attempt, answer.text.len()))
     }
 
     /// The answer being written, whoever writes it.
@@ -215,7 +231,11 @@ impl Room {
     /// What is known here, to be compared with the store: the head, the run in progress, the title.
     pub fn known(&self) -> (Seq, Option<RunId>, Option<Arc<str>>) {
         let state = self.state();
-        (state.tail.head(), state.tail.answer.as_ref().map(|answer| answer.run_id), state.title.clone())
+        (
+            state.tail.head(),
+            state.tail.answer.as_ref().map(|answer| answer.run_id),
+            state.title.clone(),
+        )
     }
 
     /// Whether a run of this process writes here.
@@ -251,7 +271,11 @@ impl Room {
         let mut state = self.state();
         state.deleted = true;
         state.tail.answer = None;
-        for member in state.members.iter().filter(|member| Some(member.connection) != by) {
+        for member in state
+            .members
+            .iter()
+            .filter(|member| Some(member.connection) != by)
+        {
             member.mailbox.close(CloseReason::SessionDeleted);
         }
     }

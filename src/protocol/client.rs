@@ -169,7 +169,9 @@ impl TryFrom<String> for SessionRef {
         if text == "latest" {
             return Ok(Self::Latest);
         }
-        Uuid::parse_str(&text).map(|id| Self::Id(SessionId(id))).map_err(|_| "must be a UUID or `latest`")
+        Uuid::parse_str(&text)
+            .map(|id| Self::Id(SessionId(id)))
+            .map_err(|_| "must be a UUID or `latest`")
     }
 }
 
@@ -305,33 +307,52 @@ pub fn parse(text: &str) -> Result<ClientFrame, BadFrame> {
     if !text.trim_start().starts_with('{') {
         return Err(bad(None, ErrorCode::InvalidJson, "A frame is one JSON object"));
     }
-    let envelope: Envelope = serde_json::from_str(text)
-        .map_err(|error| bad(None, ErrorCode::InvalidJson, format!("Not JSON: {}", position(&error))))?;
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| {
+        bad(
+            None,
+            ErrorCode::InvalidJson,
+            format!("Not JSON: {}", position(&error)),
+        )
+    })?;
     let re = match envelope.id {
         None | Some(Value::Null) => None,
-        Some(Value::String(id)) => Some(ClientName::new(&id).map_err(|error| {
-            bad(None, ErrorCode::InvalidMessage, format!("id {error}"))
-        })?),
+        Some(Value::String(id)) => Some(
+            ClientName::new(&id)
+                .map_err(|error| bad(None, ErrorCode::InvalidMessage, format!("id {error}")))?,
+        ),
         Some(_) => return Err(bad(None, ErrorCode::InvalidMessage, "id must be a string")),
     };
-    let refused = |refusal| BadFrame { re: re.clone(), refusal };
+    let refused = |refusal| BadFrame {
+        re: re.clone(),
+        refusal,
+    };
     match envelope.kind {
         Some(Value::String(kind)) => match kind.as_str() {
-            "query" => query(fields(text).map_err(refused)?).map(ClientFrame::Query).map_err(refused),
+            "query" => query(fields(text).map_err(refused)?)
+                .map(ClientFrame::Query)
+                .map_err(refused),
             "command" => {
                 let fields: CommandFields = fields(text).map_err(refused)?;
-                command(fields).map(|(id, command)| ClientFrame::Command(id, command)).map_err(refused)
+                command(fields)
+                    .map(|(id, command)| ClientFrame::Command(id, command))
+                    .map_err(refused)
             }
-            "human_feedback" => {
-                feedback(fields(text).map_err(refused)?).map(ClientFrame::Feedback).map_err(refused)
-            }
+            "human_feedback" => feedback(fields(text).map_err(refused)?)
+                .map(ClientFrame::Feedback)
+                .map_err(refused),
             _ => Err(refused(Refusal::new(
                 ErrorCode::UnknownType,
                 "A client's type is query, command or human_feedback",
             ))),
         },
-        Some(_) => Err(refused(Refusal::new(ErrorCode::InvalidMessage, "type must be a string"))),
-        None => Err(refused(Refusal::new(ErrorCode::InvalidMessage, "type is required"))),
+        Some(_) => Err(refused(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "type must be a string",
+        ))),
+        None => Err(refused(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "type is required",
+        ))),
     }
 }
 
@@ -344,7 +365,10 @@ pub fn check_content(content: Option<Text>) -> Result<Text, Refusal> {
         .filter(|text| !text.as_str().trim().is_empty())
         .ok_or_else(|| Refusal::new(ErrorCode::ContentRequired, "Message content is required"))?;
     if content.as_str().len() > MAX_CONTENT_BYTES {
-        return Err(Refusal::new(ErrorCode::TooLarge, "Content is longer than 32768 bytes of UTF-8"));
+        return Err(Refusal::new(
+            ErrorCode::TooLarge,
+            "Content is longer than 32768 bytes of UTF-8",
+        ));
     }
     Ok(content)
 }
@@ -368,7 +392,10 @@ pub fn check_metadata(metadata: Option<Map<String, Value>>) -> Result<Option<Map
 pub fn check_title(title: Text) -> Result<Text, Refusal> {
     let text = title.as_str().trim();
     if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
-        return Err(Refusal::new(ErrorCode::InvalidMessage, "title must be one line of 1 to 200 characters"));
+        return Err(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "title must be one line of 1 to 200 characters",
+        ));
     }
     Text::new(text.to_owned()).map_err(|why| Refusal::new(ErrorCode::InvalidMessage, why))
 }
@@ -396,7 +423,11 @@ fn feedback(fields: FeedbackFields) -> Result<Feedback, Refusal> {
         return invalid("rating must be -1, 0 or 1");
     }
     let tags = fields.tags.unwrap_or_default();
-    if tags.len() > 16 || tags.iter().any(|tag| tag.as_str().is_empty() || tag.as_str().len() > 64) {
+    if tags.len() > 16
+        || tags
+            .iter()
+            .any(|tag| tag.as_str().is_empty() || tag.as_str().len() > 64)
+    {
         return invalid("tags must be at most 16, each of 1 to 64 bytes");
     }
     let comment = fields.content.filter(|text| !text.as_str().is_empty());
@@ -405,10 +436,20 @@ fn feedback(fields: FeedbackFields) -> Result<Feedback, Refusal> {
     }
     for text in [&comment, &fields.correction].into_iter().flatten() {
         if text.as_str().len() > MAX_CONTENT_BYTES {
-            return Err(Refusal::new(ErrorCode::TooLarge, "Longer than 32768 bytes of UTF-8"));
+            return Err(Refusal::new(
+                ErrorCode::TooLarge,
+                "Longer than 32768 bytes of UTF-8",
+            ));
         }
     }
-    Ok(Feedback { id: fields.id, message_id, rating: fields.rating, comment, correction: fields.correction, tags })
+    Ok(Feedback {
+        id: fields.id,
+        message_id,
+        rating: fields.rating,
+        comment,
+        correction: fields.correction,
+        tags,
+    })
 }
 
 #[derive(Deserialize)]
@@ -471,15 +512,27 @@ struct AckArgs {
 
 /// The commands and what each does, for `help` and for the documentation.
 pub const COMMANDS: [(&str, &str); 18] = [
-    ("auth", "{token, session_id?, after?}: authenticate, or renew the token"),
+    (
+        "auth",
+        "{token, session_id?, after?}: authenticate, or renew the token",
+    ),
     ("ping", "is the server there?"),
     ("help", "this list"),
-    ("sessions", "{limit?, before?}: your sessions, most recently active first"),
+    (
+        "sessions",
+        "{limit?, before?}: your sessions, most recently active first",
+    ),
     ("new", "a new session on this connection"),
-    ("resume", "{session_id, after?}: another session on this connection"),
+    (
+        "resume",
+        "{session_id, after?}: another session on this connection",
+    ),
     ("history", "{before?, limit?}: earlier messages of this session"),
     ("rename", "{title}: name this session"),
-    ("clear", "a fresh context: older messages stay in the history but leave the model's window"),
+    (
+        "clear",
+        "a fresh context: older messages stay in the history but leave the model's window",
+    ),
     ("delete", "{session_id}: remove a session"),
     ("cancel", "{run_id?}: stop the answer being written"),
     ("model", "{model}: this session's model; null for the default"),
@@ -495,7 +548,12 @@ fn command(fields: CommandFields) -> Result<(Option<ClientName>, Command), Refus
     let name = fields.content.map(Text::into_string).unwrap_or_default();
     let args = Value::Object(fields.args.unwrap_or_default());
     let command = match name.trim() {
-        "" => return Err(Refusal::new(ErrorCode::ContentRequired, "Message content is required")),
+        "" => {
+            return Err(Refusal::new(
+                ErrorCode::ContentRequired,
+                "Message content is required",
+            ));
+        }
         "auth" => Command::Auth(take(args)?),
         "ping" => nothing(args, Command::Ping)?,
         "help" => nothing(args, Command::Help)?,
@@ -523,8 +581,12 @@ fn command(fields: CommandFields) -> Result<(Option<ClientName>, Command), Refus
 }
 
 fn take<T: serde::de::DeserializeOwned>(args: Value) -> Result<T, Refusal> {
-    serde_json::from_value(args)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidMessage, format!("args: {}", printable(&error.to_string()))))
+    serde_json::from_value(args).map_err(|error| {
+        Refusal::new(
+            ErrorCode::InvalidMessage,
+            format!("args: {}", printable(&error.to_string())),
+        )
+    })
 }
 
 fn nothing(args: Value, command: Command) -> Result<Command, Refusal> {
@@ -533,10 +595,14 @@ fn nothing(args: Value, command: Command) -> Result<Command, Refusal> {
 
 fn limited<T>(args: T, limit: impl Fn(&T) -> Option<u32>) -> Result<T, Refusal> {
     match limit(&args) {
-        Some(0) => Err(Refusal::new(ErrorCode::InvalidMessage, "args: limit must be 1 to 200")),
-        Some(limit) if limit > MAX_PAGE => {
-            Err(Refusal::new(ErrorCode::InvalidMessage, "args: limit must be 1 to 200"))
-        }
+        Some(0) => Err(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "args: limit must be 1 to 200",
+        )),
+        Some(limit) if limit > MAX_PAGE => Err(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "args: limit must be 1 to 200",
+        )),
         _ => Ok(args),
     }
 }
@@ -544,7 +610,10 @@ fn limited<T>(args: T, limit: impl Fn(&T) -> Option<u32>) -> Result<T, Refusal> 
 fn search(search: Search) -> Result<Search, Refusal> {
     let length = search.q.as_str().trim().len();
     if length == 0 || length > 500 {
-        return Err(Refusal::new(ErrorCode::InvalidMessage, "args: q must be 1 to 500 bytes"));
+        return Err(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "args: q must be 1 to 500 bytes",
+        ));
     }
     Ok(search)
 }
@@ -565,8 +634,15 @@ fn fields<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Refusal> {
         .map_err(|error| Refusal::new(ErrorCode::InvalidMessage, printable(&error.to_string())))
 }
 
-fn bad(re: Option<ClientName>, code: ErrorCode, content: impl Into<std::borrow::Cow<'static, str>>) -> BadFrame {
-    BadFrame { re, refusal: Refusal::new(code, content) }
+fn bad(
+    re: Option<ClientName>,
+    code: ErrorCode,
+    content: impl Into<std::borrow::Cow<'static, str>>,
+) -> BadFrame {
+    BadFrame {
+        re,
+        refusal: Refusal::new(code, content),
+    }
 }
 
 /// Where a parser stopped, without repeating what the client sent.
@@ -576,5 +652,8 @@ fn position(error: &serde_json::Error) -> String {
 
 /// Serde's messages may quote what the client sent: control characters out, and no longer than a line.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
 }

@@ -118,7 +118,11 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a sentence of ours.
     pub fn new(code: ErrorCode, content: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, content: content.into(), retry_after: None }
+        Self {
+            code,
+            content: content.into(),
+            retry_after: None,
+        }
     }
 
     /// The same, with the time after which it may succeed.

@@ -466,7 +466,9 @@ impl ErrorFrame<'static> {
             run_id: None,
             code: refusal.code,
             retryable: refusal.code.is_retryable(),
-            retry_after_ms: refusal.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: refusal
+                .retry_after
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -22,7 +22,11 @@ impl Text {
     /// # Errors
     /// The sentence that tells the client what is wrong.
     pub fn new(text: String) -> Result<Self, &'static str> {
-        if text.contains('\0') { Err("the character U+0000 cannot be stored") } else { Ok(Self(text)) }
+        if text.contains('\0') {
+            Err("the character U+0000 cannot be stored")
+        } else {
+            Ok(Self(text))
+        }
     }
 
     /// The text itself.
@@ -92,10 +96,12 @@ pub fn utf16_len(text: &str) -> u64 {
 /// SHA-256 of the UTF-8 text in lower-case hex.
 pub fn sha256_hex(text: &str) -> String {
     use fmt::Write;
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// A moment as every frame writes it: RFC 3339, UTC, milliseconds.

@@ -57,14 +57,18 @@ impl Dispatcher {
             return;
         }
         let limit = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let claimed =
-            match runs.context.store.claim_runs(runs.context.node, limit, runs.policy.max_runs_per_user).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(error = %error, "waiting runs could not be claimed");
-                    return;
-                }
-            };
+        let claimed = match runs
+            .context
+            .store
+            .claim_runs(runs.context.node, limit, runs.policy.max_runs_per_user)
+            .await
+        {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::warn!(error = %error, "waiting runs could not be claimed");
+                return;
+            }
+        };
         let more = claimed.len() >= wanted;
         runs.crowded.store(more, Ordering::Relaxed);
         for ((run, watchers), place) in claimed.into_iter().zip(places) {

@@ -43,7 +43,11 @@ pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePerm
     });
     let mut draft = Draft::default();
     let ending = generate(runs, &run, &room, &stop, &mut draft).await;
-    let shown = if draft.text.is_empty() { Shown::Nothing } else { Shown::Text };
+    let shown = if draft.text.is_empty() {
+        Shown::Nothing
+    } else {
+        Shown::Text
+    };
     let conclusion = conclude(&ending, shown, run.attempt, runs.policy.max_attempts);
     log(&run, &ending, conclusion, &draft, began);
     match conclusion {
@@ -106,19 +110,35 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
     }
 }
 
-fn answer(run: Claimed, draft: Draft, ending: Ending, state: AnswerState, error: Option<ErrorCode>) -> NewAnswer {
+fn answer(
+    run: Claimed,
+    draft: Draft,
+    ending: Ending,
+    state: AnswerState,
+    error: Option<ErrorCode>,
+) -> NewAnswer {
     let finish = match ending {
         Ending::Finished(finish) => Some(finish),
         _ => None,
     };
-    let usage = finish.as_ref().and_then(|finish| finish.usage).map(|usage| Usage {
-        input_tokens: Some(i64::from(usage.input_tokens)),
-        output_tokens: Some(i64::from(usage.output_tokens)),
-        cost_usd: usage.cost_usd,
-    });
-    let finish_reason = finish.as_ref().map(|finish| finish.finish_reason.as_str().to_owned());
-    let model = finish.as_ref().and_then(|finish| finish.model.clone()).or(draft.model);
-    let generation_id = finish.and_then(|finish| finish.generation_id).or(draft.generation_id);
+    let usage = finish
+        .as_ref()
+        .and_then(|finish| finish.usage)
+        .map(|usage| Usage {
+            input_tokens: Some(i64::from(usage.input_tokens)),
+            output_tokens: Some(i64::from(usage.output_tokens)),
+            cost_usd: usage.cost_usd,
+        });
+    let finish_reason = finish
+        .as_ref()
+        .map(|finish| finish.finish_reason.as_str().to_owned());
+    let model = finish
+        .as_ref()
+        .and_then(|finish| finish.model.clone())
+        .or(draft.model);
+    let generation_id = finish
+        .and_then(|finish| finish.generation_id)
+        .or(draft.generation_id);
     NewAnswer {
         run,
         content: Arc::from(draft.text),

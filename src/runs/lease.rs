@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::execute::{release, store_answer};
 use super::Runs;
+use super::execute::{release, store_answer};
 use crate::log::{AnswerState, Claimed};
 use crate::protocol::error::ErrorCode;
 use crate::store::StoreError;
@@ -48,7 +48,10 @@ fn every(period: Duration) -> tokio::time::Interval {
 impl Lease {
     /// The lease of a process that has just registered.
     pub fn new(runs: Arc<Runs>) -> Self {
-        Self { runs, held_since: Some(Instant::now()) }
+        Self {
+            runs,
+            held_since: Some(Instant::now()),
+        }
     }
 
     /// Renews, reaps and sweeps until the task is dropped.
@@ -70,7 +73,11 @@ impl Lease {
 
     async fn renew(&mut self) {
         let context = &self.runs.context;
-        match context.store.renew_node(context.node, self.runs.policy.lease).await {
+        match context
+            .store
+            .renew_node(context.node, self.runs.policy.lease)
+            .await
+        {
             Ok(true) => {
                 self.held_since.get_or_insert_with(Instant::now);
             }
@@ -86,15 +93,26 @@ impl Lease {
     }
 
     async fn reap(&self) {
-        let settled = self.held_since.is_some_and(|since| since.elapsed() >= self.runs.policy.lease);
+        let settled = self
+            .held_since
+            .is_some_and(|since| since.elapsed() >= self.runs.policy.lease);
         if !settled {
             return;
         }
-        let orphans = match self.runs.context.store.orphans(self.runs.context.node, STRAY_AFTER, BATCH).await {
+        let orphans = match self
+            .runs
+            .context
+            .store
+            .orphans(self.runs.context.node, STRAY_AFTER, BATCH)
+            .await
+        {
             Ok(orphans) => orphans,
             Err(error) => return tracing::warn!(error = %error, "orphaned runs could not be looked for"),
         };
-        for orphan in orphans.into_iter().filter(|orphan| !self.runs.is_running(orphan.run.run_id)) {
+        for orphan in orphans
+            .into_iter()
+            .filter(|orphan| !self.runs.is_running(orphan.run.run_id))
+        {
             if let Err(error) = self.recover(&orphan.run).await {
                 tracing::warn!(error = %error, run = %orphan.run.run_id, "an orphaned run could not be recovered yet");
             }
@@ -109,7 +127,10 @@ impl Lease {
             return Ok(());
         };
         let run = taken.run.clone();
-        let text = context.store.chunk_text(&run.key, run.run_id, run.attempt, 0).await?;
+        let text = context
+            .store
+            .chunk_text(&run.key, run.run_id, run.attempt, 0)
+            .await?;
         let room = context.hub.room(&run.key, std::time::Instant::now());
         tracing::warn!(run = %run.run_id, attempt = run.attempt, text_bytes = text.len(), "recovering a dead process's run");
         match verdict(&taken, &text, self.runs.policy.max_attempts) {

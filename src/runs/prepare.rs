@@ -25,20 +25,32 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
     let Some(session) = store.find_session(&run.key).await? else {
         return Ok(None);
     };
-    let limit = u32::try_from(policy.window.max_messages).unwrap_or(u32::MAX).saturating_add(SLACK);
-    let recent = store.messages_before(&run.key, session.last_seq.next(), limit).await?;
+    let limit = u32::try_from(policy.window.max_messages)
+        .unwrap_or(u32::MAX)
+        .saturating_add(SLACK);
+    let recent = store
+        .messages_before(&run.key, session.last_seq.next(), limit)
+        .await?;
     let query = match recent.iter().find(|message| message.seq == run.query_seq) {
         Some(query) => query.clone(),
         None => {
             let before = Seq(run.query_seq.0 - 1);
-            match store.messages_after(&run.key, before, run.query_seq, 1).await?.pop() {
+            match store
+                .messages_after(&run.key, before, run.query_seq, 1)
+                .await?
+                .pop()
+            {
                 Some(query) => query,
                 None => return Ok(None),
             }
         }
     };
     let prompt = prompt::build(&recent, &query, session.context_after, &policy.window);
-    let model = run.model.clone().or(session.model).unwrap_or_else(|| policy.model.clone());
+    let model = run
+        .model
+        .clone()
+        .or(session.model)
+        .unwrap_or_else(|| policy.model.clone());
     let request = Request {
         model,
         fallbacks: policy.fallbacks.clone(),
@@ -48,5 +60,11 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
         user: sha256_hex(&format!("{}\0{}", policy.user_pepper, run.key.user_id)),
         session: run.key.session_id.to_string(),
     };
-    Ok(Some(Prepared { request, record: PromptRecord { seqs: prompt.seqs, tokens: prompt.tokens } }))
+    Ok(Some(Prepared {
+        request,
+        record: PromptRecord {
+            seqs: prompt.seqs,
+            tokens: prompt.tokens,
+        },
+    }))
 }

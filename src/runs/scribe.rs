@@ -175,7 +175,10 @@ impl Scribe {
                     self.runs.stop(chunk.run_id, Stop::Lost);
                 }
                 Some(status) => {
-                    self.runs.context.feed.tell(chunk.key.session_id, &status.watchers);
+                    self.runs
+                        .context
+                        .feed
+                        .tell(chunk.key.session_id, &status.watchers);
                     if status.cancel_requested {
                         self.runs.stop(chunk.run_id, Stop::Cancelled);
                     }

@@ -27,8 +27,15 @@ impl Service {
     ///
     /// # Errors
     /// What to tell the client: nothing was stored then, and the query's id stays free, unless the database failed.
-    pub async fn ask(&self, key: &SessionKey, message_id: MessageId, query: Query) -> Result<Accepted, Refusal> {
-        self.limiter.check_query(&key.user_id).map_err(|limit| limited(&limit))?;
+    pub async fn ask(
+        &self,
+        key: &SessionKey,
+        message_id: MessageId,
+        query: Query,
+    ) -> Result<Accepted, Refusal> {
+        self.limiter
+            .check_query(&key.user_id)
+            .map_err(|limit| limited(&limit))?;
         if let Some(model) = &query.model {
             self.check_model(model.as_str())?;
         }
@@ -56,13 +63,15 @@ impl Service {
                 }
                 Ok(accepted)
             }
-            QueryOutcome::Conflict => {
-                Err(Refusal::new(ErrorCode::IdConflict, "This id was used for another message"))
-            }
+            QueryOutcome::Conflict => Err(Refusal::new(
+                ErrorCode::IdConflict,
+                "This id was used for another message",
+            )),
             QueryOutcome::Busy => Err(Refusal::new(ErrorCode::Busy, "An answer is being written")),
-            QueryOutcome::QueueFull => {
-                Err(Refusal::new(ErrorCode::QueueFull, "Too many queries wait in this session"))
-            }
+            QueryOutcome::QueueFull => Err(Refusal::new(
+                ErrorCode::QueueFull,
+                "Too many queries wait in this session",
+            )),
             QueryOutcome::Missing => Err(Refusal::not_found("session")),
         }
     }
@@ -72,10 +81,19 @@ impl Service {
     /// # Errors
     /// `model_unavailable`.
     pub fn check_model(&self, model: &str) -> Result<(), Refusal> {
-        if self.settings.agent.allowed_models.iter().any(|allowed| allowed == model) {
+        if self
+            .settings
+            .agent
+            .allowed_models
+            .iter()
+            .any(|allowed| allowed == model)
+        {
             return Ok(());
         }
-        Err(Refusal::new(ErrorCode::ModelUnavailable, "This model cannot be chosen here"))
+        Err(Refusal::new(
+            ErrorCode::ModelUnavailable,
+            "This model cannot be chosen here",
+        ))
     }
 
     /// Stops the run in progress, or the one named, on whichever process it is; takes a waiting one out of the queue.
@@ -83,7 +101,11 @@ impl Service {
     /// # Errors
     /// `not_found` when a run is named that this session does not have.
     pub async fn cancel(&self, key: &SessionKey, run: Option<RunId>) -> Result<Cancelled, Refusal> {
-        let outcome = self.store.cancel_run(key, run).await.map_err(|error| unavailable(&error))?;
+        let outcome = self
+            .store
+            .cancel_run(key, run)
+            .await
+            .map_err(|error| unavailable(&error))?;
         Ok(match outcome {
             CancelOutcome::Requested { run_id, node } => {
                 if !self.runs.stop(run_id, Stop::Cancelled)
@@ -91,15 +113,27 @@ impl Service {
                 {
                     self.notifier.send(Hint::Cancel(node, key.session_id));
                 }
-                Cancelled { run_id: Some(run_id), state: "cancelling".to_owned() }
+                Cancelled {
+                    run_id: Some(run_id),
+                    state: "cancelling".to_owned(),
+                }
             }
             CancelOutcome::Queued(run_id) => {
                 self.take_out(key, run_id).await?;
-                Cancelled { run_id: Some(run_id), state: "cancelled".to_owned() }
+                Cancelled {
+                    run_id: Some(run_id),
+                    state: "cancelled".to_owned(),
+                }
             }
-            CancelOutcome::Ended { run_id, state } => Cancelled { run_id: Some(run_id), state },
+            CancelOutcome::Ended { run_id, state } => Cancelled {
+                run_id: Some(run_id),
+                state,
+            },
             CancelOutcome::Nothing if run.is_some() => return Err(Refusal::not_found("run")),
-            CancelOutcome::Nothing => Cancelled { run_id: None, state: "none".to_owned() },
+            CancelOutcome::Nothing => Cancelled {
+                run_id: None,
+                state: "none".to_owned(),
+            },
         })
     }
 
@@ -108,14 +142,22 @@ impl Service {
     /// # Errors
     /// `not_found` when it does not wait.
     pub async fn unqueue(&self, key: &SessionKey, query: MessageId) -> Result<RunId, Refusal> {
-        let run = self.store.find_waiting_run(key, query).await.map_err(|error| unavailable(&error))?;
+        let run = self
+            .store
+            .find_waiting_run(key, query)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let run = run.ok_or_else(|| Refusal::not_found("waiting query"))?;
         self.take_out(key, run).await?;
         Ok(run)
     }
 
     async fn take_out(&self, key: &SessionKey, run: RunId) -> Result<(), Refusal> {
-        let watchers = self.store.unqueue_run(key, run).await.map_err(|error| unavailable(&error))?;
+        let watchers = self
+            .store
+            .unqueue_run(key, run)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let watchers = watchers.ok_or_else(|| Refusal::not_found("waiting query"))?;
         self.feed.changed(key.session_id, &watchers);
         Ok(())
@@ -126,7 +168,10 @@ impl Service {
     /// # Errors
     /// When the database fails.
     pub async fn queue(&self, key: &SessionKey) -> Result<Vec<Waiting>, Refusal> {
-        self.store.list_queue(key).await.map_err(|error| unavailable(&error))
+        self.store
+            .list_queue(key)
+            .await
+            .map_err(|error| unavailable(&error))
     }
 
     /// Asks for a new answer to a query.
@@ -139,7 +184,9 @@ impl Service {
         message: Option<MessageId>,
         id: Option<&ClientName>,
     ) -> Result<RegenerateOutcome, Refusal> {
-        self.limiter.check_query(&key.user_id).map_err(|limit| limited(&limit))?;
+        self.limiter
+            .check_query(&key.user_id)
+            .map_err(|limit| limited(&limit))?;
         let max_queue = limit_or_off(self.settings.limits.queue_depth);
         let outcome = self
             .store
@@ -147,12 +194,14 @@ impl Service {
             .await
             .map_err(|error| unavailable(&error))?;
         match outcome {
-            RegenerateOutcome::Conflict => {
-                Err(Refusal::new(ErrorCode::IdConflict, "This id was used for another message"))
-            }
-            RegenerateOutcome::QueueFull => {
-                Err(Refusal::new(ErrorCode::QueueFull, "Too many queries wait in this session"))
-            }
+            RegenerateOutcome::Conflict => Err(Refusal::new(
+                ErrorCode::IdConflict,
+                "This id was used for another message",
+            )),
+            RegenerateOutcome::QueueFull => Err(Refusal::new(
+                ErrorCode::QueueFull,
+                "Too many queries wait in this session",
+            )),
             RegenerateOutcome::Missing => Err(Refusal::not_found("message")),
             queued @ RegenerateOutcome::Queued { .. } => {
                 self.runs.look_for_work();

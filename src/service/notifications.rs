@@ -15,7 +15,10 @@ impl Service {
     /// # Errors
     /// When the database fails.
     pub async fn inbox(&self, user: &UserId, limit: u32) -> Result<Vec<PendingNotification>, Refusal> {
-        self.store.pending_notifications(user, limit).await.map_err(|error| unavailable(&error))
+        self.store
+            .pending_notifications(user, limit)
+            .await
+            .map_err(|error| unavailable(&error))
     }
 
     /// Marks notifications as seen and tells the user's other devices.
@@ -32,10 +35,14 @@ impl Service {
             Ack::All => None,
             Ack::Ids(ids) => Some(ids.as_slice()),
         };
-        let done =
-            self.store.acknowledge_notifications(user, ids).await.map_err(|error| unavailable(&error))?;
+        let done = self
+            .store
+            .acknowledge_notifications(user, ids)
+            .await
+            .map_err(|error| unavailable(&error))?;
         if !done.is_empty() {
-            self.hub.post(user, &Signal::Cleared(Arc::from(done.as_slice())), by);
+            self.hub
+                .post(user, &Signal::Cleared(Arc::from(done.as_slice())), by);
         }
         Ok(done)
     }
@@ -44,10 +51,25 @@ impl Service {
     ///
     /// # Errors
     /// `not_found` when there is no such session.
-    pub async fn notify_session(&self, session: SessionId, content: String) -> Result<Option<NotificationId>, Refusal> {
-        let owner = self.store.find_session_owner(session).await.map_err(|error| unavailable(&error))?;
+    pub async fn notify_session(
+        &self,
+        session: SessionId,
+        content: String,
+    ) -> Result<Option<NotificationId>, Refusal> {
+        let owner = self
+            .store
+            .find_session_owner(session)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let owner = owner.ok_or_else(|| Refusal::not_found("session"))?;
-        let new = NewNotification { session_id: Some(session), content, ..NewNotification::default() };
-        self.store.insert_notification(&owner, &new).await.map_err(|error| unavailable(&error))
+        let new = NewNotification {
+            session_id: Some(session),
+            content,
+            ..NewNotification::default()
+        };
+        self.store
+            .insert_notification(&owner, &new)
+            .await
+            .map_err(|error| unavailable(&error))
     }
 }

@@ -41,23 +41,38 @@ impl Service {
         let id = match wanted {
             Some(SessionRef::Id(id)) => id,
             Some(SessionRef::Latest) => {
-                match self.store.find_latest_session(user).await.map_err(|error| unavailable(&error))? {
+                match self
+                    .store
+                    .find_latest_session(user)
+                    .await
+                    .map_err(|error| unavailable(&error))?
+                {
                     Some(id) => id,
                     None => return self.create(user).await,
                 }
             }
             None => return self.create(user).await,
         };
-        let key = SessionKey { user_id: user.clone(), session_id: id };
+        let key = SessionKey {
+            user_id: user.clone(),
+            session_id: id,
+        };
         let opened = self.feed.open(&key).await.map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| Refusal::not_found("session"))
     }
 
     async fn create(&self, user: &UserId) -> Result<Opened, Refusal> {
         let max = limit_or_off(self.settings.limits.sessions_per_user);
-        let opened = self.feed.create(user, max).await.map_err(|error| unavailable(&error))?;
+        let opened = self
+            .feed
+            .create(user, max)
+            .await
+            .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| {
-            Refusal::new(ErrorCode::QuotaExceeded, "Too many sessions; delete some to create another")
+            Refusal::new(
+                ErrorCode::QuotaExceeded,
+                "Too many sessions; delete some to create another",
+            )
         })
     }
 
@@ -66,7 +81,11 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn find(&self, key: &SessionKey) -> Result<Session, Refusal> {
-        let session = self.store.find_session(key).await.map_err(|error| unavailable(&error))?;
+        let session = self
+            .store
+            .find_session(key)
+            .await
+            .map_err(|error| unavailable(&error))?;
         session.ok_or_else(|| Refusal::not_found("session"))
     }
 
@@ -74,20 +93,34 @@ impl Service {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn catch_up(&self, key: &SessionKey, after: Option<i64>, head: Seq) -> Result<CatchUp, Refusal> {
+    pub async fn catch_up(
+        &self,
+        key: &SessionKey,
+        after: Option<i64>,
+        head: Seq,
+    ) -> Result<CatchUp, Refusal> {
         let newest = Seq((head.0 - i64::from(DEFAULT_PAGE)).max(0));
         let Some(after) = after.filter(|after| (0..=head.0).contains(after)).map(Seq) else {
-            return Ok(CatchUp { start: newest, gap: None });
+            return Ok(CatchUp {
+                start: newest,
+                gap: None,
+            });
         };
         if after == head {
-            return Ok(CatchUp { start: head, gap: None });
+            return Ok(CatchUp {
+                start: head,
+                gap: None,
+            });
         }
         let start = self
             .store
             .catch_up_start(key, after, head, MAX_CATCH_UP, MAX_CATCH_UP_BYTES)
             .await
             .map_err(|error| unavailable(&error))?;
-        let gap = (start > after).then(|| Gap { from: after.next(), to: start });
+        let gap = (start > after).then(|| Gap {
+            from: after.next(),
+            to: start,
+        });
         Ok(CatchUp { start, gap })
     }
 
@@ -113,7 +146,11 @@ impl Service {
         limit: Option<u32>,
     ) -> Result<Vec<Message>, Refusal> {
         self.store
-            .messages_before(key, before.unwrap_or(Seq(i64::MAX)), limit.unwrap_or(DEFAULT_PAGE))
+            .messages_before(
+                key,
+                before.unwrap_or(Seq(i64::MAX)),
+                limit.unwrap_or(DEFAULT_PAGE),
+            )
             .await
             .map_err(|error| unavailable(&error))
     }
@@ -138,7 +175,12 @@ impl Service {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn search(&self, user: &UserId, words: &str, limit: Option<u32>) -> Result<Vec<Message>, Refusal> {
+    pub async fn search(
+        &self,
+        user: &UserId,
+        words: &str,
+        limit: Option<u32>,
+    ) -> Result<Vec<Message>, Refusal> {
         self.store
             .search_messages(user, words, limit.unwrap_or(20))
             .await
@@ -150,7 +192,11 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn rename(&self, key: &SessionKey, title: &Text) -> Result<(), Refusal> {
-        let changed = self.store.rename_session(key, title.as_str()).await.map_err(|error| unavailable(&error))?;
+        let changed = self
+            .store
+            .rename_session(key, title.as_str())
+            .await
+            .map_err(|error| unavailable(&error))?;
         self.tell(key, changed)
     }
 
@@ -159,7 +205,11 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn clear(&self, key: &SessionKey) -> Result<Seq, Refusal> {
-        let seq = self.store.clear_session(key).await.map_err(|error| unavailable(&error))?;
+        let seq = self
+            .store
+            .clear_session(key)
+            .await
+            .map_err(|error| unavailable(&error))?;
         seq.ok_or_else(|| Refusal::not_found("session"))
     }
 
@@ -171,7 +221,11 @@ impl Service {
         if let Some(model) = model {
             self.check_model(model)?;
         }
-        let changed = self.store.set_session_model(key, model).await.map_err(|error| unavailable(&error))?;
+        let changed = self
+            .store
+            .set_session_model(key, model)
+            .await
+            .map_err(|error| unavailable(&error))?;
         self.tell(key, changed)
     }
 
@@ -180,8 +234,11 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn set_metadata(&self, key: &SessionKey, metadata: Map<String, Value>) -> Result<(), Refusal> {
-        let changed =
-            self.store.set_session_metadata(key, metadata).await.map_err(|error| unavailable(&error))?;
+        let changed = self
+            .store
+            .set_session_metadata(key, metadata)
+            .await
+            .map_err(|error| unavailable(&error))?;
         self.tell(key, changed)
     }
 
@@ -190,7 +247,11 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn delete(&self, key: &SessionKey, by: Option<ConnectionId>) -> Result<(), Refusal> {
-        let changed = self.store.delete_session(key).await.map_err(|error| unavailable(&error))?;
+        let changed = self
+            .store
+            .delete_session(key)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let changed = changed.ok_or_else(|| Refusal::not_found("session"))?;
         self.runs.stop_session(key);
         self.feed.deleted(key, &changed.watchers, by);
@@ -211,9 +272,16 @@ impl Service {
             correction: feedback.correction.map(Text::into_string),
             tags: feedback.tags.into_iter().map(Text::into_string).collect(),
         };
-        let stored =
-            self.store.put_feedback(key, feedback.message_id, &new).await.map_err(|error| unavailable(&error))?;
-        if stored { Ok(()) } else { Err(Refusal::not_found("answer")) }
+        let stored = self
+            .store
+            .put_feedback(key, feedback.message_id, &new)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        if stored {
+            Ok(())
+        } else {
+            Err(Refusal::not_found("answer"))
+        }
     }
 
     fn tell(&self, key: &SessionKey, changed: Option<Changed>) -> Result<(), Refusal> {

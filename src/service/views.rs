@@ -82,7 +82,10 @@ impl From<Message> for MessageView {
             notification_id: message.notification_id,
             model: message.model,
             finish_reason: message.finish_reason,
-            error: message.error.map(|code| RunError { code, retryable: code.is_retryable() }),
+            error: message.error.map(|code| RunError {
+                code,
+                retryable: code.is_retryable(),
+            }),
             usage: message.usage,
             created_at: message.created_at,
         }

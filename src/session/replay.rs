@@ -47,13 +47,19 @@ pub struct Tail {
 impl Tail {
     /// A session whose newest message is `head`, none of it in memory.
     pub fn at(head: Seq) -> Self {
-        Self { head, ..Self::default() }
+        Self {
+            head,
+            ..Self::default()
+        }
     }
 
     /// The same tail for a session whose newest message is `head`: what was between is in the store, what came early stays.
     #[must_use]
     pub fn restart_at(self, head: Seq) -> Self {
-        let mut tail = Self { answer: self.answer, ..Self::at(head) };
+        let mut tail = Self {
+            answer: self.answer,
+            ..Self::at(head)
+        };
         for message in self.early {
             tail.offer(message);
         }
@@ -78,10 +84,17 @@ impl Tail {
         }
         self.early.push(message);
         self.early.sort_by_key(|early| early.seq);
-        while self.early.first().is_some_and(|first| first.seq == self.head.next()) {
+        while self
+            .early
+            .first()
+            .is_some_and(|first| first.seq == self.head.next())
+        {
             let message = self.early.remove(0);
             if message.role == Role::Assistant
-                && self.answer.as_ref().is_some_and(|answer| Some(answer.run_id) == message.run_id)
+                && self
+                    .answer
+                    .as_ref()
+                    .is_some_and(|answer| Some(answer.run_id) == message.run_id)
             {
                 self.answer = None;
             }
@@ -189,7 +202,12 @@ pub struct Entry {
 impl Cursor {
     /// A connection that has applied everything up to `sent` and wants the rest up to `head` as replay.
     pub fn new(sent: Seq, head: Seq) -> Self {
-        Self { sent, replay_until: head, announced: None, live: false }
+        Self {
+            sent,
+            replay_until: head,
+            announced: None,
+            live: false,
+        }
     }
 
     /// The last message that was sent.
@@ -215,7 +233,10 @@ impl Cursor {
         if self.sent < tail.head() {
             return match tail.get(self.sent.next()) {
                 Some(message) => Step::Message(Arc::clone(message)),
-                None => Step::Read { after: self.sent, upto: tail.base() },
+                None => Step::Read {
+                    after: self.sent,
+                    upto: tail.base(),
+                },
             };
         }
         self.answer(tail).unwrap_or(Step::Idle)
@@ -229,8 +250,12 @@ impl Cursor {
         }
         let known = self.announced.as_ref().filter(|a| a.run_id == answer.run_id);
         let Some(known) = known else {
-            self.announced =
-                Some(Announced { run_id: answer.run_id, attempt: answer.attempt, bytes: 0, utf16: 0 });
+            self.announced = Some(Announced {
+                run_id: answer.run_id,
+                attempt: answer.attempt,
+                bytes: 0,
+                utf16: 0,
+            });
             return Some(Step::Thinking {
                 run_id: answer.run_id,
                 in_reply_to: answer.in_reply_to,
@@ -238,8 +263,16 @@ impl Cursor {
                 started_at: answer.started_at,
             });
         };
-        let from = if known.attempt == answer.attempt { known.bytes } else { 0 };
-        let offset = if known.attempt == answer.attempt { known.utf16 } else { 0 };
+        let from = if known.attempt == answer.attempt {
+            known.bytes
+        } else {
+            0
+        };
+        let offset = if known.attempt == answer.attempt {
+            known.utf16
+        } else {
+            0
+        };
         let limit = if self.live { MAX_DELTA_BYTES } else { usize::MAX };
         let text = piece(&answer.text, from, limit)?;
         self.announced = Some(Announced {
@@ -262,12 +295,20 @@ impl Cursor {
         let replay = message.seq <= self.replay_until && !self.live;
         self.sent = message.seq;
         if message.role != Role::Assistant || replay {
-            return Entry { replay, thinking: false, rest: None };
+            return Entry {
+                replay,
+                thinking: false,
+                rest: None,
+            };
         }
         let announced = self.announced.take().filter(|a| Some(a.run_id) == message.run_id);
         let never_ran = message.state == AnswerState::Cancelled && message.content.is_empty();
         let thinking = announced.is_none() && !never_ran;
-        Entry { replay, thinking, rest: rest(announced, message) }
+        Entry {
+            replay,
+            thinking,
+            rest: rest(announced, message),
+        }
     }
 }
 
@@ -276,7 +317,13 @@ fn rest(announced: Option<Announced>, message: &Message) -> Option<Part> {
     let (attempt, bytes, offset) = announced.map_or((1, 0, 0), |a| (a.attempt, a.bytes, a.utf16));
     let text = piece(&message.content, bytes, MAX_DELTA_BYTES)?;
     let run_id = message.run_id?;
-    Some(Part { run_id, message_id: message.message_id, attempt, offset, text: text.to_owned() })
+    Some(Part {
+        run_id,
+        message_id: message.message_id,
+        attempt,
+        offset,
+        text: text.to_owned(),
+    })
 }
 
 /// Text from a byte on, at most `limit` bytes, cut between characters.

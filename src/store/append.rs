@@ -206,7 +206,10 @@ impl Appender {
     /// [`StoreError::Unavailable`] when the database stayed away; the query may be sent again under its id.
     pub async fn query(&self, query: NewQuery) -> Result<QueryOutcome, StoreError> {
         let (reply, outcome) = oneshot::channel();
-        self.queue.send(Item::Query(query, reply)).await.map_err(|_| StoreError::Stopping)?;
+        self.queue
+            .send(Item::Query(query, reply))
+            .await
+            .map_err(|_| StoreError::Stopping)?;
         outcome.await.map_err(|_| StoreError::Stopping)?
     }
 
@@ -216,7 +219,10 @@ impl Appender {
     /// [`StoreError::Unavailable`] when the database stayed away.
     pub async fn answer(&self, answer: NewAnswer) -> Result<AnswerOutcome, StoreError> {
         let (reply, outcome) = oneshot::channel();
-        self.queue.send(Item::Answer(answer, reply)).await.map_err(|_| StoreError::Stopping)?;
+        self.queue
+            .send(Item::Answer(answer, reply))
+            .await
+            .map_err(|_| StoreError::Stopping)?;
         outcome.await.map_err(|_| StoreError::Stopping)?
     }
 }
@@ -241,8 +247,15 @@ impl Store {
     {
         let (sender, queue) = mpsc::channel(QUEUE);
         let store = self.clone();
-        let writer =
-            Writer { queue, store, node, limits, committed, connection: None, held: VecDeque::new() };
+        let writer = Writer {
+            queue,
+            store,
+            node,
+            limits,
+            committed,
+            connection: None,
+            held: VecDeque::new(),
+        };
         (Appender { queue: sender }, writer)
     }
 }

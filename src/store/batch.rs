@@ -9,9 +9,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::append::{
-    Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome,
-};
+use super::append::{Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome};
 use super::chunks::PromptRecord;
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq};
 use crate::log::{AnswerState, Claimed, Message, Role, title_of};
@@ -136,7 +134,11 @@ pub(super) async fn execute(
 pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commit)) {
     let (mut queries, mut answers) = (Vec::new(), Vec::new());
     for row in rows {
-        if row.kind == "query" { queries.push(row) } else { answers.push(row) }
+        if row.kind == "query" {
+            queries.push(row)
+        } else {
+            answers.push(row)
+        }
     }
     queries.sort_by_key(|row| row.ord);
     answers.sort_by_key(|row| row.ord);
@@ -144,13 +146,18 @@ pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commi
     for item in batch {
         match item {
             Item::Query(query, reply) => {
-                let outcome = queries.next().ok_or_else(missing_row).and_then(|row| settle_query(query, row, committed));
+                let outcome = queries
+                    .next()
+                    .ok_or_else(missing_row)
+                    .and_then(|row| settle_query(query, row, committed));
                 // A caller that has gone away has been told by the commit all the same.
                 drop(reply.send(outcome));
             }
             Item::Answer(answer, reply) => {
-                let outcome =
-                    answers.next().ok_or_else(missing_row).and_then(|row| settle_answer(answer, row, committed));
+                let outcome = answers
+                    .next()
+                    .ok_or_else(missing_row)
+                    .and_then(|row| settle_answer(answer, row, committed));
                 drop(reply.send(outcome));
             }
         }
@@ -158,11 +165,17 @@ pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commi
 }
 
 fn missing_row() -> StoreError {
-    StoreError::Inconsistent { table: "append", column: "ord" }
+    StoreError::Inconsistent {
+        table: "append",
+        column: "ord",
+    }
 }
 
 fn missing(column: &'static str) -> StoreError {
-    StoreError::Inconsistent { table: "append", column }
+    StoreError::Inconsistent {
+        table: "append",
+        column,
+    }
 }
 
 fn nodes(ids: Option<Vec<i32>>) -> Vec<NodeId> {
@@ -232,7 +245,11 @@ fn user_message(query: &NewQuery, accepted: &Accepted) -> Message {
     }
 }
 
-fn settle_answer(answer: NewAnswer, row: Row, committed: &impl Fn(Commit)) -> Result<AnswerOutcome, StoreError> {
+fn settle_answer(
+    answer: NewAnswer,
+    row: Row,
+    committed: &impl Fn(Commit),
+) -> Result<AnswerOutcome, StoreError> {
     match row.outcome.as_str() {
         "appended" => {}
         "missing" => return Ok(AnswerOutcome::Missing),
@@ -282,4 +299,3 @@ fn next_run(answer: &NewAnswer, row: &Row) -> Result<Option<Claimed>, StoreError
         model: row.next_model.clone(),
     }))
 }
-

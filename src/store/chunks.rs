@@ -72,13 +72,23 @@ impl Store {
         let sessions: Vec<Uuid> = chunks.iter().map(|c| c.key.session_id.0).collect();
         let runs: Vec<Uuid> = chunks.iter().map(|c| c.run_id.0).collect();
         let fences: Vec<i64> = chunks.iter().map(|c| c.fence.0).collect();
-        let attempts: Vec<i32> = chunks.iter().map(|c| i32::try_from(c.attempt).unwrap_or(i32::MAX)).collect();
-        let starts: Vec<i32> = chunks.iter().map(|c| i32::try_from(c.start_at).unwrap_or(i32::MAX)).collect();
+        let attempts: Vec<i32> = chunks
+            .iter()
+            .map(|c| i32::try_from(c.attempt).unwrap_or(i32::MAX))
+            .collect();
+        let starts: Vec<i32> = chunks
+            .iter()
+            .map(|c| i32::try_from(c.start_at).unwrap_or(i32::MAX))
+            .collect();
         let contents: Vec<String> = chunks.iter().map(|c| c.content.clone()).collect();
-        let prompts: Vec<Option<String>> =
-            chunks.iter().map(|c| c.prompt.as_ref().map(PromptRecord::seqs_literal)).collect();
-        let tokens: Vec<Option<i32>> =
-            chunks.iter().map(|c| c.prompt.as_ref().map(PromptRecord::tokens_column)).collect();
+        let prompts: Vec<Option<String>> = chunks
+            .iter()
+            .map(|c| c.prompt.as_ref().map(PromptRecord::seqs_literal))
+            .collect();
+        let tokens: Vec<Option<i32>> = chunks
+            .iter()
+            .map(|c| c.prompt.as_ref().map(PromptRecord::tokens_column))
+            .collect();
         let generations: Vec<Option<String>> = chunks.iter().map(|c| c.generation_id.clone()).collect();
         let rows = sqlx::query!(
             r#"

@@ -37,7 +37,10 @@ fn role(text: &str) -> Result<Role, StoreError> {
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
         "notification" => Ok(Role::Notification),
-        _ => Err(StoreError::Inconsistent { table: "messages", column: "role" }),
+        _ => Err(StoreError::Inconsistent {
+            table: "messages",
+            column: "role",
+        }),
     }
 }
 
@@ -48,7 +51,10 @@ pub(super) fn answer_state(text: &str) -> Result<AnswerState, StoreError> {
         "cancelled" => Ok(AnswerState::Cancelled),
         "incomplete" => Ok(AnswerState::Incomplete),
         "failed" => Ok(AnswerState::Failed),
-        _ => Err(StoreError::Inconsistent { table: "messages", column: "state" }),
+        _ => Err(StoreError::Inconsistent {
+            table: "messages",
+            column: "state",
+        }),
     }
 }
 
@@ -56,8 +62,13 @@ impl TryFrom<MessageRow> for Message {
     type Error = StoreError;
 
     fn try_from(row: MessageRow) -> Result<Self, StoreError> {
-        let usage = Usage { input_tokens: row.input_tokens, output_tokens: row.output_tokens, cost_usd: row.cost_usd };
-        let counted = usage.input_tokens.is_some() || usage.output_tokens.is_some() || usage.cost_usd.is_some();
+        let usage = Usage {
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            cost_usd: row.cost_usd,
+        };
+        let counted =
+            usage.input_tokens.is_some() || usage.output_tokens.is_some() || usage.cost_usd.is_some();
         Ok(Self {
             session_id: SessionId(row.session_id),
             seq: Seq(row.seq),

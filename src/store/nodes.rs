@@ -49,7 +49,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn leave_node(&self, node: NodeId) -> Result<(), StoreError> {
-        sqlx::query!("DELETE FROM agent.nodes WHERE node_id = $1", node.0).execute(&self.pool).await?;
+        sqlx::query!("DELETE FROM agent.nodes WHERE node_id = $1", node.0)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -63,8 +63,10 @@ impl TryFrom<NotificationRow> for PendingNotification {
     type Error = StoreError;
 
     fn try_from(row: NotificationRow) -> Result<Self, StoreError> {
-        let user_id = UserId::new(&row.user_id)
-            .map_err(|_| StoreError::Inconsistent { table: "notifications", column: "user_id" })?;
+        let user_id = UserId::new(&row.user_id).map_err(|_| StoreError::Inconsistent {
+            table: "notifications",
+            column: "user_id",
+        })?;
         Ok(Self {
             notification_id: NotificationId(row.notification_id),
             user_id,
@@ -113,7 +115,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn notification_snapshot(&self) -> Result<String, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT pg_current_snapshot()::text AS "snapshot!""#).fetch_one(&self.pool).await?)
+        Ok(
+            sqlx::query_scalar!(r#"SELECT pg_current_snapshot()::text AS "snapshot!""#)
+                .fetch_one(&self.pool)
+                .await?,
+        )
     }
 
     /// Rows for these users that became visible after a snapshot, and the snapshot from which to look next. A row of a
@@ -130,7 +136,9 @@ impl Store {
         let users: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
         let mut transaction = self.pool.begin().await?;
         // Both statements must see the same: the next look begins exactly where this one ends.
-        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            .execute(&mut *transaction)
+            .await?;
         let rows = sqlx::query_as!(
             NotificationRow,
             r#"
@@ -155,7 +163,10 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        let rows = rows.into_iter().map(PendingNotification::try_from).collect::<Result<Vec<_>, _>>()?;
+        let rows = rows
+            .into_iter()
+            .map(PendingNotification::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok((rows, next))
     }
 
@@ -218,12 +229,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn find_session_owner(&self, session: SessionId) -> Result<Option<UserId>, StoreError> {
-        let owner = sqlx::query_scalar!("SELECT user_id FROM agent.sessions WHERE session_id = $1 LIMIT 1", session.0)
-            .fetch_optional(&self.pool)
-            .await?;
+        let owner = sqlx::query_scalar!(
+            "SELECT user_id FROM agent.sessions WHERE session_id = $1 LIMIT 1",
+            session.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         owner
             .map(|text| {
-                UserId::new(&text).map_err(|_| StoreError::Inconsistent { table: "sessions", column: "user_id" })
+                UserId::new(&text).map_err(|_| StoreError::Inconsistent {
+                    table: "sessions",
+                    column: "user_id",
+                })
             })
             .transpose()
     }

@@ -113,7 +113,10 @@ fn attempt(number: i32) -> u32 {
 }
 
 fn user(text: &str) -> Result<UserId, StoreError> {
-    UserId::new(text).map_err(|_| StoreError::Inconsistent { table: "runs", column: "user_id" })
+    UserId::new(text).map_err(|_| StoreError::Inconsistent {
+        table: "runs",
+        column: "user_id",
+    })
 }
 
 fn nodes(ids: Vec<i32>) -> Vec<NodeId> {
@@ -174,7 +177,10 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let run = Claimed {
-                    key: SessionKey { user_id: user(&row.user_id)?, session_id: SessionId(row.session_id) },
+                    key: SessionKey {
+                        user_id: user(&row.user_id)?,
+                        session_id: SessionId(row.session_id),
+                    },
                     run_id: RunId(row.run_id),
                     fence: Fence(row.fence),
                     attempt: attempt(row.attempt),
@@ -192,7 +198,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn cancel_run(&self, key: &SessionKey, run: Option<RunId>) -> Result<CancelOutcome, StoreError> {
+    pub async fn cancel_run(
+        &self,
+        key: &SessionKey,
+        run: Option<RunId>,
+    ) -> Result<CancelOutcome, StoreError> {
         let row = sqlx::query!(
             r#"
             WITH asked AS (
@@ -220,9 +230,15 @@ impl Store {
             Some(row) => {
                 let run_id = RunId(row.run_id);
                 match row.state.as_str() {
-                    "running" => CancelOutcome::Requested { run_id, node: row.node_id.map(NodeId) },
+                    "running" => CancelOutcome::Requested {
+                        run_id,
+                        node: row.node_id.map(NodeId),
+                    },
                     "queued" => CancelOutcome::Queued(run_id),
-                    _ => CancelOutcome::Ended { run_id, state: row.state },
+                    _ => CancelOutcome::Ended {
+                        run_id,
+                        state: row.state,
+                    },
                 }
             }
         })
@@ -247,7 +263,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn orphans(&self, node: NodeId, stray_after: Duration, limit: u32) -> Result<Vec<Orphan>, StoreError> {
+    pub async fn orphans(
+        &self,
+        node: NodeId,
+        stray_after: Duration,
+        limit: u32,
+    ) -> Result<Vec<Orphan>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT r.user_id, r.session_id, r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model,
@@ -270,7 +291,10 @@ impl Store {
             .map(|row| {
                 Ok(Orphan {
                     run: Claimed {
-                        key: SessionKey { user_id: user(&row.user_id)?, session_id: SessionId(row.session_id) },
+                        key: SessionKey {
+                            user_id: user(&row.user_id)?,
+                            session_id: SessionId(row.session_id),
+                        },
                         run_id: RunId(row.run_id),
                         fence: Fence(row.fence),
                         attempt: attempt(row.attempt),
@@ -288,7 +312,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take_over_run(&self, node: NodeId, orphan: &Claimed) -> Result<Option<TakenOver>, StoreError> {
+    pub async fn take_over_run(
+        &self,
+        node: NodeId,
+        orphan: &Claimed,
+    ) -> Result<Option<TakenOver>, StoreError> {
         let row = sqlx::query!(
             r#"
             SELECT fence AS "fence!", attempt AS "attempt!", cancel_requested AS "cancel_requested!", watchers AS "watchers!"
@@ -303,7 +331,11 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(|row| TakenOver {
-            run: Claimed { fence: Fence(row.fence), attempt: attempt(row.attempt), ..orphan.clone() },
+            run: Claimed {
+                fence: Fence(row.fence),
+                attempt: attempt(row.attempt),
+                ..orphan.clone()
+            },
             cancel_requested: row.cancel_requested,
             watchers: nodes(row.watchers),
         }))
@@ -346,7 +378,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn find_waiting_run(&self, key: &SessionKey, query: MessageId) -> Result<Option<RunId>, StoreError> {
+    pub async fn find_waiting_run(
+        &self,
+        key: &SessionKey,
+        query: MessageId,
+    ) -> Result<Option<RunId>, StoreError> {
         let id = sqlx::query_scalar!(
             r#"
             SELECT run_id
@@ -426,8 +462,11 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        let ids: Option<(Uuid, Uuid, Uuid)> =
-            row.run_id.zip(row.query_message_id).zip(row.answer_message_id).map(|((a, b), c)| (a, b, c));
+        let ids: Option<(Uuid, Uuid, Uuid)> = row
+            .run_id
+            .zip(row.query_message_id)
+            .zip(row.answer_message_id)
+            .map(|((a, b), c)| (a, b, c));
         Ok(match (row.outcome.as_str(), ids) {
             ("queued" | "duplicate", Some((run, query, answer))) => RegenerateOutcome::Queued {
                 run_id: RunId(run),

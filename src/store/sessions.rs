@@ -200,7 +200,10 @@ impl Store {
         let sessions: Vec<Uuid> = known.iter().map(|k| k.key.session_id.0).collect();
         let heads: Vec<i64> = known.iter().map(|k| k.head.0).collect();
         let runs: Vec<Option<Uuid>> = known.iter().map(|k| k.run.map(|run| run.0)).collect();
-        let titles: Vec<Option<String>> = known.iter().map(|k| k.title.as_deref().map(str::to_owned)).collect();
+        let titles: Vec<Option<String>> = known
+            .iter()
+            .map(|k| k.title.as_deref().map(str::to_owned))
+            .collect();
         let ids = sqlx::query_scalar!(
             r#"
             SELECT k.session_id AS "session_id!"
@@ -381,23 +384,45 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?
         .flatten();
-        sqlx::query!("DELETE FROM agent.messages WHERE user_id = $1 AND session_id = $2", user, session)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query!("DELETE FROM agent.chunks WHERE user_id = $1 AND session_id = $2", user, session)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query!("DELETE FROM agent.feedback WHERE user_id = $1 AND session_id = $2", user, session)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query!("DELETE FROM agent.sessions WHERE user_id = $1 AND session_id = $2", user, session)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query!(
+            "DELETE FROM agent.messages WHERE user_id = $1 AND session_id = $2",
+            user,
+            session
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM agent.chunks WHERE user_id = $1 AND session_id = $2",
+            user,
+            session
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM agent.feedback WHERE user_id = $1 AND session_id = $2",
+            user,
+            session
+        )
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM agent.sessions WHERE user_id = $1 AND session_id = $2",
+            user,
+            session
+        )
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(Some(Changed { owner: owner.map(NodeId), ..changed(watchers) }))
+        Ok(Some(Changed {
+            owner: owner.map(NodeId),
+            ..changed(watchers)
+        }))
     }
 }
 
 fn changed(watchers: Vec<i32>) -> Changed {
-    Changed { watchers: watchers.into_iter().map(NodeId).collect(), owner: None }
+    Changed {
+        watchers: watchers.into_iter().map(NodeId).collect(),
+        owner: None,
+    }
 }

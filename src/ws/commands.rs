@@ -11,13 +11,11 @@ use super::frames::{accepted, done};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::ids::{ClientName, ConnectionId, MessageId, SessionKey};
-use crate::protocol::client::{
-    self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef,
-};
+use crate::protocol::client::{self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, FeedbackStored, ServerFrame, Status};
-use crate::service::views::{MessageView, NotificationView, SessionView, WaitingView, items};
 use crate::service::Service;
+use crate::service::views::{MessageView, NotificationView, SessionView, WaitingView, items};
 use crate::store::append::Accepted;
 use crate::store::runs::RegenerateOutcome;
 
@@ -84,7 +82,11 @@ impl Asker {
     }
 
     fn refused(&self, refusal: Refusal, re: Option<ClientName>) -> Reply {
-        Reply::Frames(vec![ServerFrame::Error(ErrorFrame::of(refusal, re, self.service.now()))])
+        Reply::Frames(vec![ServerFrame::Error(ErrorFrame::of(
+            refusal,
+            re,
+            self.service.now(),
+        ))])
     }
 
     async fn feedback(self, feedback: Feedback) -> Reply {
@@ -104,19 +106,36 @@ impl Asker {
         match command {
             Command::New => self.switch(re, "new", None, None).await,
             Command::Resume(Resume { session_id, after }) => {
-                let after = if session_id == SessionRef::Latest { None } else { after };
+                let after = if session_id == SessionRef::Latest {
+                    None
+                } else {
+                    after
+                };
                 self.switch(re, "resume", Some(session_id), after).await
             }
             Command::Delete(session_id) => {
-                let key = SessionKey { session_id, ..self.key.clone() };
+                let key = SessionKey {
+                    session_id,
+                    ..self.key.clone()
+                };
                 self.service.delete(&key, Some(self.connection)).await?;
                 let data = json!({ "session_id": session_id });
                 let done = done("delete", "Session deleted", re, self.service.now(), data);
-                Ok(if key == self.key { Reply::DeletedOwn(done) } else { Reply::Frames(vec![done]) })
+                Ok(if key == self.key {
+                    Reply::DeletedOwn(done)
+                } else {
+                    Reply::Frames(vec![done])
+                })
             }
             other => {
                 let (event, content, data) = self.simple(other, re.as_ref()).await?;
-                Ok(Reply::Frames(vec![done(event, content, re, self.service.now(), data)]))
+                Ok(Reply::Frames(vec![done(
+                    event,
+                    content,
+                    re,
+                    self.service.now(),
+                    data,
+                )]))
             }
         }
     }
@@ -146,33 +165,63 @@ impl Asker {
             Command::Help => ("help", "The commands", help()),
             Command::Sessions(page) => {
                 let sessions = service.list(&key.user_id, page).await?;
-                ("sessions", "Your sessions", json!({ "sessions": items::<_, SessionView>(sessions) }))
+                (
+                    "sessions",
+                    "Your sessions",
+                    json!({ "sessions": items::<_, SessionView>(sessions) }),
+                )
             }
             Command::History(page) => {
                 let messages = service.history(key, page.before, page.limit).await?;
-                ("history", "Earlier messages", json!({ "messages": items::<_, MessageView>(messages) }))
+                (
+                    "history",
+                    "Earlier messages",
+                    json!({ "messages": items::<_, MessageView>(messages) }),
+                )
             }
             Command::Rename(title) => {
                 service.rename(key, &title).await?;
-                ("rename", "Renamed", json!({ "session_id": key.session_id, "title": title }))
+                (
+                    "rename",
+                    "Renamed",
+                    json!({ "session_id": key.session_id, "title": title }),
+                )
             }
             Command::Clear => {
                 let seq = service.clear(key).await?;
-                ("clear", "A fresh context begins here", json!({ "context_after_seq": seq }))
+                (
+                    "clear",
+                    "A fresh context begins here",
+                    json!({ "context_after_seq": seq }),
+                )
             }
             Command::Cancel(run) => {
                 let cancelled = service.cancel(key, run).await?;
-                ("cancel", "Cancel", json!({ "run_id": cancelled.run_id, "state": cancelled.state }))
+                (
+                    "cancel",
+                    "Cancel",
+                    json!({ "run_id": cancelled.run_id, "state": cancelled.state }),
+                )
             }
             Command::Model(model) => {
                 let model = model.map(|model| model.into_string());
                 service.set_model(key, model.as_deref()).await?;
                 let allowed = &service.settings.agent.allowed_models;
-                ("model", "The session's model", json!({ "model": model, "allowed_models": allowed }))
+                (
+                    "model",
+                    "The session's model",
+                    json!({ "model": model, "allowed_models": allowed }),
+                )
             }
             Command::Search(search) => {
-                let found = service.search(&key.user_id, search.q.as_str(), search.limit).await?;
-                ("search", "Matches", json!({ "matches": items::<_, MessageView>(found) }))
+                let found = service
+                    .search(&key.user_id, search.q.as_str(), search.limit)
+                    .await?;
+                (
+                    "search",
+                    "Matches",
+                    json!({ "matches": items::<_, MessageView>(found) }),
+                )
             }
             other => return self.queue_or_inbox(other, re).await,
         })
@@ -191,42 +240,69 @@ impl Asker {
             }
             Command::Queue => {
                 let waiting = service.queue(key).await?;
-                ("queue", "What waits", json!({ "queue": items::<_, WaitingView>(waiting) }))
+                (
+                    "queue",
+                    "What waits",
+                    json!({ "queue": items::<_, WaitingView>(waiting) }),
+                )
             }
             Command::Unqueue(message) => {
                 let run = service.unqueue(key, message).await?;
-                ("unqueue", "Taken out of the queue", json!({ "message_id": message, "run_id": run }))
+                (
+                    "unqueue",
+                    "Taken out of the queue",
+                    json!({ "message_id": message, "run_id": run }),
+                )
             }
             Command::Inbox(limit) => {
-                let pending = service.inbox(&key.user_id, limit.unwrap_or(client::MAX_PAGE)).await?;
+                let pending = service
+                    .inbox(&key.user_id, limit.unwrap_or(client::MAX_PAGE))
+                    .await?;
                 let list = items::<_, NotificationView>(pending);
                 ("inbox", "Your notifications", json!({ "notifications": list }))
             }
             Command::Ack(ack) => {
-                let done = service.acknowledge(&key.user_id, ack, Some(self.connection)).await?;
+                let done = service
+                    .acknowledge(&key.user_id, ack, Some(self.connection))
+                    .await?;
                 ("ack", "Acknowledged", json!({ "notification_ids": done }))
             }
             // The others are dealt with before.
-            _ => return Err(Refusal::new(ErrorCode::UnknownCommand, "No such command; `help` lists them")),
+            _ => {
+                return Err(Refusal::new(
+                    ErrorCode::UnknownCommand,
+                    "No such command; `help` lists them",
+                ));
+            }
         })
     }
 }
 
 fn regenerated(outcome: &RegenerateOutcome) -> Value {
     match outcome {
-        RegenerateOutcome::Queued { run_id, query_id, answer_id, position, duplicate } => json!({
+        RegenerateOutcome::Queued {
+            run_id,
+            query_id,
+            answer_id,
+            position,
+            duplicate,
+        } => json!({
             "run_id": run_id,
             "in_reply_to": query_id,
             "message_id": answer_id,
             "queue_position": position,
             "duplicate": duplicate,
         }),
-        RegenerateOutcome::Conflict | RegenerateOutcome::QueueFull | RegenerateOutcome::Missing => Value::Null,
+        RegenerateOutcome::Conflict | RegenerateOutcome::QueueFull | RegenerateOutcome::Missing => {
+            Value::Null
+        }
     }
 }
 
 fn help() -> Value {
-    let commands: Vec<Value> =
-        COMMANDS.iter().map(|(name, what)| json!({ "name": name, "description": what })).collect();
+    let commands: Vec<Value> = COMMANDS
+        .iter()
+        .map(|(name, what)| json!({ "name": name, "description": what }))
+        .collect();
     json!({ "commands": commands })
 }

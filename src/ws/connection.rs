@@ -34,7 +34,9 @@ use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::protocol::server::{Draining, ErrorFrame, Live, Notification, Plain, ServerFrame, Status, TokenExpiring};
+use crate::protocol::server::{
+    Draining, ErrorFrame, Live, Notification, Plain, ServerFrame, Status, TokenExpiring,
+};
 use crate::protocol::text::Timestamp;
 use crate::service::Service;
 use crate::session::{Activity, Conversation, Decision, Due, Rules};
@@ -117,7 +119,11 @@ impl Connection {
         let lifetime = self.service.lifetime(principal.expires_at);
         self.conversation = Conversation::open(rules(&self.service), lifetime, now);
         self.principal = Some(principal);
-        let after = if self.offer.session == Some(SessionRef::Latest) { None } else { self.offer.after };
+        let after = if self.offer.session == Some(SessionRef::Latest) {
+            None
+        } else {
+            self.offer.after
+        };
         match Box::pin(self.attach(opened, after)).await {
             Ok(()) => self.run().await,
             Err(end) => self.finish(end).await,
@@ -169,8 +175,11 @@ impl Connection {
         let now = Instant::now();
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
-            self.refuse(Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after), None)
-                .await?;
+            self.refuse(
+                Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after),
+                None,
+            )
+            .await?;
             return Err(End::Close(CloseReason::Flooding));
         }
         let Received::Text(text) = received else {
@@ -217,7 +226,12 @@ impl Connection {
         let service = Arc::clone(&self.service);
         self.work = Some(Box::pin(async move {
             let outcome = service.auth.verify(auth.token.as_str()).await;
-            Reply::Authenticated { re, outcome, session: auth.session_id, after: auth.after }
+            Reply::Authenticated {
+                re,
+                outcome,
+                session: auth.session_id,
+                after: auth.after,
+            }
         }));
     }
 
@@ -242,9 +256,12 @@ impl Connection {
                 self.send(&done).await?;
                 Err(End::Close(CloseReason::SessionDeleted))
             }
-            Reply::Authenticated { re, outcome, session, after } => {
-                Box::pin(self.on_authenticated(re, outcome, session, after)).await
-            }
+            Reply::Authenticated {
+                re,
+                outcome,
+                session,
+                after,
+            } => Box::pin(self.on_authenticated(re, outcome, session, after)).await,
         }
     }
 
@@ -258,7 +275,8 @@ impl Connection {
             Alive::Dead => return Err(End::Close(CloseReason::Silent)),
             Alive::Speak => self.heartbeat(now).await?,
         }
-        let busy = self.drain_until.is_some() || self.attached.as_ref().is_some_and(|a| a.room().is_answering());
+        let busy =
+            self.drain_until.is_some() || self.attached.as_ref().is_some_and(|a| a.room().is_answering());
         let activity = if busy { Activity::Busy } else { Activity::Quiet };
         while let Some(due) = self.conversation.due(activity, now) {
             match due {
@@ -276,7 +294,8 @@ impl Connection {
         let quiet = self.keepalive.is_quiet(now);
         self.socket.ping().await?;
         self.keepalive.pinged(now);
-        if quiet && self.offer.speaks_protocol
+        if quiet
+            && self.offer.speaks_protocol
             && let Some(attached) = &self.attached
         {
             let frame = ServerFrame::Status(Status::Heartbeat(Live {

@@ -8,7 +8,8 @@ use crate::ids::{ClientName, RunId, SessionId};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
-    Accepted, Delta, Done, ErrorFrame, Notification, Pushed, Query, Response, RunError, ServerFrame, Status, Thinking,
+    Accepted, Delta, Done, ErrorFrame, Notification, Pushed, Query, Response, RunError, ServerFrame, Status,
+    Thinking,
 };
 use crate::protocol::text::{Timestamp, sha256_hex, utf16_len};
 use crate::session::replay::Part;
@@ -25,7 +26,11 @@ pub(super) fn accepted(
     re: Option<ClientName>,
     accepted: &append::Accepted,
 ) -> ServerFrame<'static> {
-    let content = if accepted.queue_position == 0 { "Accepted" } else { "Accepted; waiting for its turn" };
+    let content = if accepted.queue_position == 0 {
+        "Accepted"
+    } else {
+        "Accepted; waiting for its turn"
+    };
     ServerFrame::Status(Status::Accepted(Accepted {
         content: content.into(),
         timestamp: accepted.created_at,
@@ -72,7 +77,9 @@ pub(super) fn message(message: &Message, replay: bool) -> ServerFrame<'_> {
             replay,
         }),
         Role::Assistant => ServerFrame::Response(Box::new(response(message, replay))),
-        Role::Notification => ServerFrame::Notification(Notification::Message(Box::new(in_context(message, replay)))),
+        Role::Notification => {
+            ServerFrame::Notification(Notification::Message(Box::new(in_context(message, replay))))
+        }
     }
 }
 
@@ -86,7 +93,10 @@ fn response(message: &Message, replay: bool) -> Response<'_> {
         in_reply_to: message.in_reply_to,
         run_id: message.run_id,
         state: message.state.as_str().into(),
-        error: message.error.map(|code| RunError { code, retryable: code.is_retryable() }),
+        error: message.error.map(|code| RunError {
+            code,
+            retryable: code.is_retryable(),
+        }),
         finish_reason: message.finish_reason.as_deref().map(Cow::Borrowed),
         model: message.model.as_deref().map(Cow::Borrowed),
         usage: message.usage,
@@ -101,7 +111,9 @@ fn in_context(message: &Message, replay: bool) -> Pushed<'_> {
         content: Cow::Borrowed(&message.content),
         timestamp: message.created_at,
         // A row in the conversation always names its notification; the message's own id stands in should one not.
-        notification_id: message.notification_id.unwrap_or(crate::ids::NotificationId(message.message_id.0)),
+        notification_id: message
+            .notification_id
+            .unwrap_or(crate::ids::NotificationId(message.message_id.0)),
         kind: "message".into(),
         title: None,
         data: None,

@@ -28,7 +28,12 @@ pub enum Due {
 impl Keepalive {
     /// A socket that was opened now.
     pub fn new(heartbeat: Duration, now: Instant) -> Self {
-        Self { heartbeat, last_sent: now, last_ping: now, last_received: now }
+        Self {
+            heartbeat,
+            last_sent: now,
+            last_ping: now,
+            last_received: now,
+        }
     }
 
     /// Something came in.
@@ -53,7 +58,11 @@ impl Keepalive {
         }
         let quiet = now >= self.last_sent + self.heartbeat;
         // A busy socket still needs a ping now and then: text that nobody reads is no sign of life.
-        if quiet || now >= self.last_ping + self.heartbeat { Due::Speak } else { Due::Nothing }
+        if quiet || now >= self.last_ping + self.heartbeat {
+            Due::Speak
+        } else {
+            Due::Nothing
+        }
     }
 
     /// When to ask again.

@@ -21,7 +21,13 @@ pub(super) struct Seat {
 impl Seat {
     /// A seat that is nowhere yet.
     pub(super) fn new(hub: Arc<Hub>) -> Self {
-        Self { hub, connection: ConnectionId::new(), mailbox: Mailbox::default(), user: None, room: None }
+        Self {
+            hub,
+            connection: ConnectionId::new(),
+            mailbox: Mailbox::default(),
+            user: None,
+            room: None,
+        }
     }
 
     /// Which connection it is.

@@ -85,8 +85,14 @@ impl Socket {
     /// is read away for a moment, since closing with unread data would reset the connection and lose the frame.
     pub(super) async fn close(mut self, reason: CloseReason) {
         let deadline = Instant::now() + CLOSE_WITHIN;
-        let frame = CloseFrame { code: reason.code(), reason: Utf8Bytes::from_static(reason.reason()) };
-        if !matches!(timeout_at(deadline, self.inner.send(Message::Close(Some(frame)))).await, Ok(Ok(()))) {
+        let frame = CloseFrame {
+            code: reason.code(),
+            reason: Utf8Bytes::from_static(reason.reason()),
+        };
+        if !matches!(
+            timeout_at(deadline, self.inner.send(Message::Close(Some(frame)))).await,
+            Ok(Ok(()))
+        ) {
             return;
         }
         loop {
@@ -111,7 +117,9 @@ fn verdict(error: axum::Error) -> End {
     match *error {
         tungstenite::Error::Capacity(_) => End::Close(CloseReason::MessageTooLarge),
         tungstenite::Error::Utf8(_) => End::Close(CloseReason::InvalidUtf8),
-        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+            End::Gone
+        }
         tungstenite::Error::Protocol(_) => End::Close(CloseReason::ProtocolError),
         _ => End::Gone,
     }

@@ -8,3 +8,5 @@ mod postgres;
 mod provider;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod turn;

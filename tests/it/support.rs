@@ -1,3 +1,24 @@
 //! What the tests stand on.
 
+pub(crate) mod client;
+pub(crate) mod database;
+pub(crate) mod node;
 pub(crate) mod provider;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen may take: generous, since it is only waited out by a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until a condition holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`]; `what` says what was waited for.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -18,7 +18,11 @@ use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
 /// How clients should come back after a cut: full jitter between half a second and half a minute.
-const RECONNECT: Reconnect = Reconnect { base_ms: 500, max_ms: 30_000, jitter_ms: 500 };
+const RECONNECT: Reconnect = Reconnect {
+    base_ms: 500,
+    max_ms: 30_000,
+    jitter_ms: 500,
+};
 
 /// A connection's session and its place in it.
 #[derive(Debug)]
@@ -97,8 +101,15 @@ impl Connection {
         };
         self.accepted.clear();
         self.delivered.clear();
-        self.attached = Some(Attached { room, cursor: Cursor::new(catch_up.start, head), head });
-        self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(welcome)))).await
+        self.attached = Some(Attached {
+            room,
+            cursor: Cursor::new(catch_up.start, head),
+            head,
+        });
+        self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(
+            welcome,
+        ))))
+        .await
     }
 
     /// A token was checked: it opens the conversation, or renews it.
@@ -113,19 +124,34 @@ impl Connection {
             Ok(principal) => principal,
             Err(error) => {
                 tracing::debug!(reason = error.label(), "a token was refused");
-                self.refuse(Refusal::new(ErrorCode::Unauthorized, error.client_text()), re).await?;
+                self.refuse(Refusal::new(ErrorCode::Unauthorized, error.client_text()), re)
+                    .await?;
                 let open = self.conversation.is_open();
-                return if open { Ok(()) } else { Err(End::Close(CloseReason::Unauthorized)) };
+                return if open {
+                    Ok(())
+                } else {
+                    Err(End::Close(CloseReason::Unauthorized))
+                };
             }
         };
-        if self.principal.as_ref().is_some_and(|before| before.user_id != principal.user_id) {
+        if self
+            .principal
+            .as_ref()
+            .is_some_and(|before| before.user_id != principal.user_id)
+        {
             return Err(End::Close(CloseReason::IdentityChanged));
         }
         let renewal = self.conversation.is_open();
-        self.conversation
-            .authenticated(self.service.lifetime(principal.expires_at), std::time::Instant::now());
+        self.conversation.authenticated(
+            self.service.lifetime(principal.expires_at),
+            std::time::Instant::now(),
+        );
         self.principal = Some(principal.clone());
-        let opened = if renewal { None } else { Some(self.enter_as(&principal, session).await?) };
+        let opened = if renewal {
+            None
+        } else {
+            Some(self.enter_as(&principal, session).await?)
+        };
         let frame = ServerFrame::Status(Status::Done(Done {
             event: "auth",
             content: "Authenticated".into(),

@@ -12,7 +12,9 @@ use crate::ids::SessionId;
 use crate::log::{Message, Role};
 use crate::notify::mailbox::{Mail, Signal};
 use crate::protocol::close::CloseReason;
-use crate::protocol::server::{Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking};
+use crate::protocol::server::{
+    Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking,
+};
 use crate::session::replay::{Entry, Step};
 use crate::ws::frames;
 
@@ -48,7 +50,12 @@ impl Connection {
             Step::Idle => self.mail().await,
             Step::Message(message) => self.message(&message).await,
             Step::Read { after, upto } => self.read(after, upto).await,
-            Step::Thinking { run_id, in_reply_to, message_id, started_at } => {
+            Step::Thinking {
+                run_id,
+                in_reply_to,
+                message_id,
+                started_at,
+            } => {
                 let thinking = Thinking {
                     content: "Thinking...".into(),
                     timestamp: started_at,
@@ -101,7 +108,11 @@ impl Connection {
         let session = message.session_id;
         let entry = attached.cursor().entry(message);
         self.conversation.on_activity(Instant::now());
-        if let Some(index) = self.accepted.iter().position(|(own, _)| own.message_id == message.message_id) {
+        if let Some(index) = self
+            .accepted
+            .iter()
+            .position(|(own, _)| own.message_id == message.message_id)
+        {
             let (own, re) = self.accepted.remove(index);
             self.send(&frames::accepted(session, re, &own)).await?;
             return Ok(true);
@@ -118,7 +129,8 @@ impl Connection {
         if entry.replay {
             return Ok(());
         }
-        if let (true, Some(run_id), Some(in_reply_to)) = (entry.thinking, message.run_id, message.in_reply_to) {
+        if let (true, Some(run_id), Some(in_reply_to)) = (entry.thinking, message.run_id, message.in_reply_to)
+        {
             let thinking = Thinking {
                 content: "Thinking...".into(),
                 timestamp: message.created_at,
@@ -204,7 +216,11 @@ impl Connection {
 
     async fn signal(&mut self, signal: Signal) -> Result<(), End> {
         let timestamp = self.service.now();
-        let Some(session_id) = self.attached.as_ref().map(|attached| attached.room().key().session_id) else {
+        let Some(session_id) = self
+            .attached
+            .as_ref()
+            .map(|attached| attached.room().key().session_id)
+        else {
             return Ok(());
         };
         match signal {
@@ -214,8 +230,13 @@ impl Connection {
                     self.delivered.remove(id);
                 }
                 let content = "Acknowledged on another device".into();
-                let cleared = Cleared { content, timestamp, notification_ids: ids.to_vec() };
-                self.send(&ServerFrame::Notification(Notification::Cleared(cleared))).await
+                let cleared = Cleared {
+                    content,
+                    timestamp,
+                    notification_ids: ids.to_vec(),
+                };
+                self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
+                    .await
             }
             Signal::Renamed(title) => {
                 let changed = SessionChanged {
@@ -227,8 +248,15 @@ impl Connection {
                 };
                 self.send(&ServerFrame::Status(Status::Session(changed))).await
             }
-            Signal::Run { run_id, state, attempt } => {
-                self.send(&frames::run_changed(session_id, run_id, state, attempt, timestamp)).await
+            Signal::Run {
+                run_id,
+                state,
+                attempt,
+            } => {
+                self.send(&frames::run_changed(
+                    session_id, run_id, state, attempt, timestamp,
+                ))
+                .await
             }
         }
     }

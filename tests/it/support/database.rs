@@ -1,0 +1,94 @@
+//! A database for each test, copied from one that was migrated once, in a throw-away Postgres of this test run.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use agent_websocket::postgres::{Cluster, Installation};
+use agent_websocket::store::Store;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::{OnceCell, oneshot};
+
+const TEMPLATE: &str = "template_agent";
+
+/// The run's server lives on a thread of its own: every test has its own runtime, which ends with it.
+struct Server {
+    admin_url: String,
+    url_of: Box<dyn Fn(&str) -> String + Send + Sync>,
+}
+
+static SERVER: OnceCell<Server> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the composition root of the test program"
+)]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn server() -> &'static Server {
+    SERVER
+        .get_or_init(|| async {
+            let (started, ready) = oneshot::channel();
+            thread::spawn(move || hold(started));
+            ready.await.expect("Postgres should start")
+        })
+        .await
+}
+
+/// Starts the server and keeps it until the process ends, when its watchdog stops it.
+fn hold(started: oneshot::Sender<Server>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let cluster = runtime.block_on(async {
+        let installation = Installation::locate(&environment).unwrap();
+        let cluster = Cluster::throw_away(&installation, "tests").await.unwrap();
+        cluster.create_database_if_missing(TEMPLATE).await.unwrap();
+        let store = Store::connect(&cluster.url(TEMPLATE), 1).await.unwrap();
+        store.migrate().await.unwrap();
+        store.close().await;
+        cluster
+    });
+    let admin_url = cluster.url("postgres");
+    let known = cluster.url("NAME_GOES_HERE");
+    let url_of = Box::new(move |name: &str| known.replace("NAME_GOES_HERE", name));
+    drop(started.send(Server { admin_url, url_of }));
+    let (_never, forever) = mpsc::channel::<()>();
+    runtime.block_on(async {
+        let _ = forever.recv();
+    });
+    drop(cluster);
+}
+
+/// A migrated database of this test's own.
+#[derive(Clone, Debug)]
+pub(crate) struct TestDatabase {
+    pub(crate) url: String,
+    pub(crate) pool: PgPool,
+}
+
+impl TestDatabase {
+    pub(crate) async fn new() -> Self {
+        let server = server().await;
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(&server.admin_url).await.unwrap();
+        let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+        sqlx::query(sqlx::AssertSqlSafe(create))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        admin.close().await.unwrap();
+        let url = (server.url_of)(&name);
+        let pool = PgPool::connect(&url).await.unwrap();
+        Self { url, pool }
+    }
+
+    /// One number.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+}

@@ -1,0 +1,116 @@
+//! A turn: a query becomes an answer, as it is written and as it is stored.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::support::client::Transcript;
+use crate::support::node::TestNode;
+use crate::support::provider::{Script, ScriptedProvider};
+
+#[tokio::test]
+async fn a_turn_is_accepted_thought_about_written_and_stored() {
+    let provider = ScriptedProvider::start().await;
+    provider.then(
+        Script::new()
+            .text("Hel")
+            .text("lo, ")
+            .text("wörld 🌍")
+            .finish("stop")
+            .usage(7, 3, 0.001)
+            .done(),
+    );
+    let mut node = TestNode::start(&provider, &[]).await;
+    let mut client = node.connect("alice").await;
+    client.live().await;
+
+    let response = client.ask("q1", "Hello?").await;
+
+    let kinds: Vec<String> = client
+        .frames
+        .iter()
+        .map(|frame| {
+            frame
+                .get("event")
+                .unwrap_or(&frame["type"])
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(kinds[..4], ["welcome", "live", "accepted", "thinking"]);
+    assert!(
+        kinds[4..kinds.len() - 1].iter().all(|kind| kind == "delta"),
+        "{kinds:?}"
+    );
+    assert_eq!(kinds.last().unwrap(), "response");
+    assert_eq!(response["content"], "Hello, wörld 🌍");
+    assert_eq!(response["state"], "complete");
+    assert_eq!(response["seq"], 2);
+    let mut transcript = Transcript::default();
+    transcript.apply(
+        &client.frames,
+        &HashMap::from([("q1".to_owned(), "Hello?".to_owned())]),
+    );
+    assert_eq!(
+        transcript
+            .draft(response["message_id"].as_str().unwrap())
+            .as_deref(),
+        Some("Hello, wörld 🌍")
+    );
+    let stored: Vec<(i64, String, String, String)> =
+        sqlx::query_as("SELECT seq, role, content, state FROM agent.messages ORDER BY seq")
+            .fetch_all(&node.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        stored,
+        [
+            (1, "user".to_owned(), "Hello?".to_owned(), "complete".to_owned()),
+            (
+                2,
+                "assistant".to_owned(),
+                "Hello, wörld 🌍".to_owned(),
+                "complete".to_owned()
+            ),
+        ]
+    );
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_model_sees_the_conversation_so_far() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[("SYSTEM_PROMPT", "Be brief.")]).await;
+    let mut client = node.connect("alice").await;
+    client.ask("q1", "one").await;
+    client.ask("q2", "two").await;
+
+    let requests = provider.requests();
+    let contents: Vec<String> = requests[1].body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            format!(
+                "{}: {}",
+                message["role"].as_str().unwrap(),
+                message["content"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(contents[0], "system: Be brief.");
+    assert_eq!(contents[1], "user: one");
+    assert!(contents[2].starts_with("assistant: "));
+    assert_eq!(contents[3], "user: two");
+    let prompts: Vec<Vec<i64>> = sqlx::query_scalar("SELECT prompt_seqs FROM agent.runs ORDER BY query_seq")
+        .fetch_all(&node.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(prompts, [vec![1], vec![1, 2, 3]]);
+    client
+        .send(&json!({ "type": "command", "content": "ping", "id": "p" }))
+        .await;
+    client.until(|frame| frame["re"] == "p").await;
+    node.shut_down().await;
+}
