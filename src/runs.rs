@@ -138,6 +138,20 @@ struct Running {
     stop: StopSignal,
 }
 
+/// A run that counts as this process's for as long as this lives, whatever ends its task.
+#[derive(Debug)]
+struct Mark {
+    runs: Arc<Runs>,
+    run: RunId,
+    stop: StopSignal,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.runs.running().remove(&self.run);
+    }
+}
+
 /// The runs of this process.
 #[derive(Debug)]
 pub struct Runs {
@@ -194,21 +208,33 @@ impl Runs {
 
     /// Starts a claimed run.
     pub fn start(self: &Arc<Self>, run: Claimed, place: OwnedSemaphorePermit) {
-        let stop = StopSignal::default();
-        self.running().insert(
-            run.run_id,
-            Running {
-                key: run.key.clone(),
-                stop: stop.clone(),
-            },
-        );
+        let mark = self.mark_running(&run);
         let runs = Arc::clone(self);
         self.context.tasks.spawn("run", async move {
-            let id = run.run_id;
-            execute::execute(&runs, run, place, stop).await;
-            runs.running().remove(&id);
-            runs.look_for_work();
+            execute::execute(&runs, run, place, mark.stop.clone()).await;
+            drop(mark);
+            // A process that ends takes nothing more: others may.
+            if runs.draining.load(Ordering::Relaxed) {
+                runs.offer_work();
+            } else {
+                runs.look_for_work();
+            }
         });
+    }
+
+    /// Counts a run as this process's until the mark is dropped.
+    fn mark_running(self: &Arc<Self>, run: &Claimed) -> Mark {
+        let stop = StopSignal::default();
+        let running = Running {
+            key: run.key.clone(),
+            stop: stop.clone(),
+        };
+        self.running().insert(run.run_id, running);
+        Mark {
+            runs: Arc::clone(self),
+            run: run.run_id,
+            stop,
+        }
     }
 
     /// Stops a run of this process. `false` when it is not (any more) here.

@@ -3,6 +3,7 @@
 //! Everybody looks at the same [`Tail`] from a cursor of his own, so there is no queue a slow reader could fill. The
 //! lock is held for moments only, never across an await. `feed` keeps it in step with the store.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,9 @@ use crate::session::replay::{Answer, Cursor, Step, Tail};
 
 /// Messages that a room keeps for connections that are a little behind; older ones are read from the store.
 const TAIL_MESSAGES: usize = 32;
+
+/// How many ended runs a room remembers.
+const ENDED_KEPT: usize = 4;
 
 /// Bytes of such messages.
 const TAIL_BYTES: usize = 128 * 1024;
@@ -34,6 +38,8 @@ struct State {
     deleted: bool,
     /// The run in progress is executed by this process: what the store says of its text is older than what is here.
     local_run: Option<RunId>,
+    /// Runs whose answer is in the log, the newest last: a look at the store that began before cannot bring them back.
+    ended: VecDeque<RunId>,
     members: Vec<Member>,
     empty_since: Option<Instant>,
 }
@@ -55,6 +61,7 @@ impl Room {
             loaded: false,
             deleted: false,
             local_run: None,
+            ended: VecDeque::with_capacity(ENDED_KEPT),
             members: Vec::new(),
             empty_since: Some(now),
         };
@@ -161,8 +168,14 @@ impl Room {
     /// Takes a committed message. Returns whether messages before it are missing here.
     pub fn offer(&self, message: Arc<Message>) -> bool {
         let mut state = self.state();
-        if state.local_run.is_some() && message.run_id == state.local_run && message.in_reply_to.is_some() {
-            state.local_run = None;
+        if let Some(run) = message.run_id.filter(|_| message.in_reply_to.is_some()) {
+            if state.local_run == Some(run) {
+                state.local_run = None;
+            }
+            if state.ended.len() == ENDED_KEPT {
+                state.ended.pop_front();
+            }
+            state.ended.push_back(run);
         }
         if state.title.is_none() && message.seq == Seq::START.next() {
             // The store does the same: nobody needs to be told.
@@ -204,7 +217,10 @@ impl Room {
     /// The answer being written by another process, as the store has it now; ignored while one is written here.
     pub fn mirror(&self, answer: Option<Answer>) {
         let mut state = self.state();
-        if state.local_run.is_none() && state.tail.answer != answer {
+        let over = answer
+            .as_ref()
+            .is_some_and(|answer| state.ended.contains(&answer.run_id));
+        if state.local_run.is_none() && !over && state.tail.answer != answer {
             state.tail.answer = answer;
             ring(&state.members);
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Runs;
 use super::execute::{release, store_answer};
@@ -73,11 +73,9 @@ impl Lease {
 
     async fn renew(&mut self) {
         let context = &self.runs.context;
-        match context
-            .store
-            .renew_node(context.node, self.runs.policy.lease)
-            .await
-        {
+        let term = self.runs.policy.lease;
+        let renewal = timeout(term / 3, context.store.renew_node(context.node, term)).await;
+        match renewal.unwrap_or(Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut))) {
             Ok(true) => {
                 self.held_since.get_or_insert_with(Instant::now);
             }
@@ -113,35 +111,16 @@ impl Lease {
             .into_iter()
             .filter(|orphan| !self.runs.is_running(orphan.run.run_id))
         {
-            if let Err(error) = self.recover(&orphan.run).await {
-                tracing::warn!(error = %error, run = %orphan.run.run_id, "an orphaned run could not be recovered yet");
-            }
+            // Beside this loop: a recovery may have to wait for the database, the lease may not.
+            let runs = Arc::clone(&self.runs);
+            let mark = runs.mark_running(&orphan.run);
+            self.runs.context.tasks.spawn("recover", async move {
+                if let Err(error) = runs.recover(&orphan.run).await {
+                    tracing::warn!(error = %error, run = %orphan.run.run_id, "an orphaned run could not be recovered yet");
+                }
+                drop(mark);
+            });
         }
-    }
-
-    /// Takes a dead process's run over and ends it truthfully: what was stored stands as incomplete; where nothing was,
-    /// somebody tries again.
-    async fn recover(&self, orphan: &Claimed) -> Result<(), StoreError> {
-        let context = &self.runs.context;
-        let Some(taken) = context.store.take_over_run(context.node, orphan).await? else {
-            return Ok(());
-        };
-        let run = taken.run.clone();
-        let text = context
-            .store
-            .chunk_text(&run.key, run.run_id, run.attempt, 0)
-            .await?;
-        let room = context.hub.room(&run.key, std::time::Instant::now());
-        tracing::warn!(run = %run.run_id, attempt = run.attempt, text_bytes = text.len(), "recovering a dead process's run");
-        match verdict(&taken, &text, self.runs.policy.max_attempts) {
-            Some((state, error)) => {
-                let answer = recovered(run, text, state, error);
-                Box::pin(store_answer(&self.runs, &room, answer, None)).await;
-                self.runs.look_for_work();
-            }
-            None => release(&self.runs, &room, &run).await,
-        }
-        Ok(())
     }
 
     async fn sweep(&self) {
@@ -153,6 +132,33 @@ impl Lease {
         if let Err(error) = swept.await {
             tracing::warn!(error = %error, "old rows could not be removed yet");
         }
+    }
+}
+
+impl Runs {
+    /// Takes a dead process's run over and ends it truthfully: what was stored stands as incomplete; where nothing was,
+    /// somebody tries again.
+    async fn recover(&self, orphan: &Claimed) -> Result<(), StoreError> {
+        let context = &self.context;
+        let Some(taken) = context.store.take_over_run(context.node, orphan).await? else {
+            return Ok(());
+        };
+        let run = taken.run.clone();
+        let text = context
+            .store
+            .chunk_text(&run.key, run.run_id, run.attempt, 0)
+            .await?;
+        let room = context.hub.room(&run.key, std::time::Instant::now());
+        tracing::warn!(run = %run.run_id, attempt = run.attempt, text_bytes = text.len(), "recovering a dead process's run");
+        match verdict(&taken, &text, self.policy.max_attempts) {
+            Some((state, error)) => {
+                let answer = recovered(run, text, state, error);
+                Box::pin(store_answer(self, &room, answer, None)).await;
+                self.look_for_work();
+            }
+            None => release(self, &room, &run).await,
+        }
+        Ok(())
     }
 }
 

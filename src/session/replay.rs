@@ -233,6 +233,11 @@ impl Cursor {
         if self.sent < tail.head() {
             return match tail.get(self.sent.next()) {
                 Some(message) => Step::Message(Arc::clone(message)),
+                // Nothing beyond what the catch-up promised comes before `live`.
+                None if !self.live => Step::Read {
+                    after: self.sent,
+                    upto: tail.base().min(self.replay_until),
+                },
                 None => Step::Read {
                     after: self.sent,
                     upto: tail.base(),

@@ -32,6 +32,9 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// How many appends may wait for the writer before callers wait in turn.
 const QUEUE: usize = 4096;
 
+/// How long one try may take: a connection that is stalled, not broken, never answers.
+const TRY_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long an append is tried again while the database is away.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -287,9 +290,10 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
         let mut wait = Duration::from_millis(20);
         let mut repeated = false;
         loop {
-            let error = match self.try_batch(&batch, repeated).await {
-                Ok(results) => return super::batch::settle(batch, results, &self.committed),
-                Err(error) => error,
+            let error = match tokio::time::timeout(TRY_WITHIN, self.try_batch(&batch, repeated)).await {
+                Ok(Ok(results)) => return super::batch::settle(batch, results, &self.committed),
+                Ok(Err(error)) => error,
+                Err(_) => StoreError::Unavailable(sqlx::Error::PoolTimedOut),
             };
             self.connection = None;
             if !error.is_retryable() {

@@ -270,6 +270,10 @@ impl Connection {
         if self.drain_until.is_some_and(|until| now >= until) {
             return Err(End::Close(CloseReason::Restarting));
         }
+        if self.attached.as_ref().is_some_and(|attached| !attached.is_live()) {
+            // Nothing is read during the catch-up; that the client takes it in is its sign of life.
+            self.keepalive.received(now);
+        }
         match self.keepalive.due(now) {
             Alive::Nothing => {}
             Alive::Dead => return Err(End::Close(CloseReason::Silent)),
