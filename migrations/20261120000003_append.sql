@@ -157,6 +157,8 @@ BEGIN
     a_done AS MATERIALIZED (
         SELECT a.*,
                s.last_seq, s.fence AS session_fence, s.watchers, r.answer_message_id, r.query_message_id, r.attempt,
+               coalesce(a.generation_id, r.provider_generation_id) AS known_generation_id,
+               coalesce(a.prompt_tokens, r.prompt_tokens) AS known_prompt_tokens,
                known.seq AS known_seq, known.created_at AS known_at,
                CASE
                    WHEN s.session_id IS NULL THEN 'missing'
@@ -243,6 +245,22 @@ BEGIN
         WHERE d.outcome = 'appended' AND d.known_seq IS NULL
           AND r.user_id = d.user_id AND r.session_id = d.session_id AND r.run_id = d.run_id
         RETURNING d.ord
+    ),
+    insert_usage AS (
+        -- Without the provider's own count the try is estimated, and the provider asked later where it can be.
+        INSERT INTO agent.usage (user_id, session_id, run_id, attempt, model, provider_generation_id, source, input_tokens,
+                                 output_tokens, cost_usd, created_at, reconcile_at)
+        SELECT d.user_id, d.session_id, d.run_id, d.attempt, d.model, d.known_generation_id,
+               CASE WHEN d.input_tokens IS NULL THEN 'estimated' ELSE 'provider' END,
+               coalesce(d.input_tokens, d.known_prompt_tokens),
+               coalesce(d.output_tokens, ceil(octet_length(d.content) / 4.0)::bigint),
+               d.cost::numeric(14, 8), d.stored_at,
+               CASE WHEN d.input_tokens IS NULL AND d.known_generation_id IS NOT NULL
+                    THEN d.stored_at + interval '2 seconds' END
+        FROM a_done AS d
+        WHERE d.outcome = 'appended' AND d.known_seq IS NULL
+          AND (d.input_tokens IS NOT NULL OR d.known_generation_id IS NOT NULL OR d.content <> '')
+        ON CONFLICT DO NOTHING
     ),
     start_next AS (
         UPDATE agent.runs AS r

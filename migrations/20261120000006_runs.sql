@@ -115,6 +115,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    PERFORM agent.note_lost_try(p_user, p_session, p_run);
+    UPDATE agent.runs AS r
+    SET provider_generation_id = NULL
+    WHERE r.user_id = p_user AND r.session_id = p_session AND r.run_id = p_run;
     UPDATE agent.sessions AS s
     SET active_run_id = NULL, fence = s.fence + 1
     WHERE s.user_id = p_user AND s.session_id = p_session

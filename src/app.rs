@@ -28,7 +28,7 @@ use crate::notify::hub::Hub;
 use crate::notify::listener::{Heard, Listener, ListenerState};
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
-use crate::runs::{Dispatcher, Lease, RunContext, RunPolicy, Runs};
+use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
 use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
@@ -261,6 +261,7 @@ fn assemble(
     tasks.spawn_vital("inbox", inbox.run());
     tasks.spawn_vital("scribe", scribe.run());
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(&runs)).run());
+    tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(&runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(&runs)).run());
     let service = Service {
         limiter: Limiter::new(&settings.limits),

@@ -24,7 +24,7 @@ use crate::protocol::text::Timestamp;
 use crate::session::replay::Answer;
 use crate::store::append::Commit;
 use crate::store::sessions::{Known, Session};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, in_time};
 
 /// How long a room that nobody watches is kept: a client that lost its connection is usually back by then.
 const LINGER: Duration = Duration::from_secs(30);
@@ -331,6 +331,6 @@ impl Feed {
     /// # Errors
     /// When the database fails.
     pub async fn read(&self, key: &SessionKey, after: Seq, upto: Seq) -> Result<Vec<Message>, StoreError> {
-        self.store.messages_after(key, after, upto, PAGE).await
+        in_time(self.store.messages_after(key, after, upto, PAGE)).await
     }
 }

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Service;
 use crate::ws;
@@ -27,6 +28,9 @@ use problem::Problem;
 
 /// The largest body that a request may have, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// How long a request may take: longer than anything that it waits for gives up by itself.
+const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a browser may remember what CORS allows.
 const CORS_MAX_AGE: Duration = Duration::from_secs(600);
@@ -45,6 +49,10 @@ pub fn router(service: Arc<Service>) -> Router {
             get(messages::page).post(messages::send),
         )
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_WITHIN,
+        ))
         .layer(cors);
     Router::new()
         .route("/v1/ws", get(ws::upgrade))

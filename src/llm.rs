@@ -125,6 +125,19 @@ impl Provider {
         }
     }
 
+    /// Asks what a generation took, some seconds after its end: the only way to learn it of one that was aborted. `None`
+    /// when the provider does not know (yet), or cannot be asked.
+    ///
+    /// # Errors
+    ///
+    /// Any [`LlmError`]; asking again later may help.
+    pub async fn cost(&self, generation_id: &str) -> Result<Option<Usage>, LlmError> {
+        match self {
+            Self::OpenRouter(open_router) => open_router.cost(generation_id).await,
+            Self::Offline(_) => Ok(None),
+        }
+    }
+
     /// Begins an answer. Nothing is sent before the first [`Generation::next`], which also reports if nobody can be
     /// reached: there is one place to look for errors.
     pub fn start(&self, request: Request) -> Generation {

@@ -16,17 +16,19 @@
 //! Each arrow is one short transaction in `store`. Every claim raises the session's fence and every later write carries
 //! it, so a process that was given up for dead cannot write; the first terminal state stands. `execute` carries a run
 //! through, `conclude` decides how it ends, `scribe` writes its text behind, `dispatch` claims what waits, `lease` keeps
-//! this process's claims alive and takes over those of dead ones.
+//! this process's claims alive and takes over those of dead ones, `reconcile` asks what aborted answers cost.
 
 mod conclude;
 mod dispatch;
 mod execute;
 mod lease;
 mod prepare;
+mod reconcile;
 mod scribe;
 
 pub use dispatch::Dispatcher;
 pub use lease::Lease;
+pub use reconcile::Reconciler;
 pub use scribe::Scribe;
 
 use std::collections::HashMap;

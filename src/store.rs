@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod notifications;
 pub mod runs;
 pub mod sessions;
+pub mod usage;
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -94,6 +95,19 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
+}
+
+/// How long anything that somebody waits for may take: a connection that is stalled, not broken, never answers.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Gives up on the database after a while.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when it took too long, else what the work says.
+pub async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .unwrap_or(Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)))
 }
 
 /// How every connection of ours is set up.

@@ -10,6 +10,7 @@ use crate::auth::{MintRequest, mint};
 use crate::cli::{Cli, Command, TokenArgs};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
+use crate::http::listen;
 use crate::shutdown::signalled;
 use crate::store::Store;
 use crate::telemetry;
@@ -46,17 +47,16 @@ async fn serve() -> anyhow::Result<()> {
         database_url: url.expose().to_owned(),
         listen_url: listen_url.expose().to_owned(),
         clock: Clock::system(),
-        listener: bind("BIND_ADDR", settings.server.bind).await?,
-        admin: Some(bind("ADMIN_BIND_ADDR", settings.server.admin_bind).await?),
+        listener: bind("BIND_ADDR", settings.server.bind)?,
+        admin: Some(bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?),
         settings,
     };
     until_signalled(Node::start(parts).await?).await
 }
 
 /// Opens an address, or says which setting names it.
-pub(super) async fn bind(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+pub(super) fn bind(setting: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    listen::bind(address)
         .with_context(|| format!("{address} cannot be listened on; choose another with {setting}"))
 }
 

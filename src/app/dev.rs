@@ -50,8 +50,8 @@ pub(super) async fn run() -> anyhow::Result<()> {
     }
     let provider = model(&mut settings)?;
     // The addresses first: a port that is taken is said before a database is started.
-    let listener = bind("BIND_ADDR", settings.server.bind).await?;
-    let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind).await?;
+    let listener = bind("BIND_ADDR", settings.server.bind)?;
+    let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?;
     let database = database(&settings).await?;
     let store = Store::connect(&database.url, 2)
         .await

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Feed;
 use crate::ids::SessionId;
+use crate::store::in_time;
 
 /// How many sessions are looked at at once: each takes a connection of the pool.
 const AT_ONCE: usize = 6;
@@ -96,7 +97,7 @@ impl Follower {
     }
 
     async fn look(&self, session: SessionId) -> (SessionId, bool) {
-        let Err(error) = self.feed.refresh(session).await else {
+        let Err(error) = in_time(self.feed.refresh(session)).await else {
             return (session, true);
         };
         tracing::warn!(error = %error, %session, "a session could not be looked at; trying again");

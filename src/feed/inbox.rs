@@ -12,7 +12,7 @@ use crate::notify::hub::Hub;
 use crate::notify::mailbox::Signal;
 use crate::protocol::server::Pushed;
 use crate::store::notifications::PendingNotification;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, in_time};
 
 /// The most rows that one look takes; where there are more, the users concerned read what is pending for them.
 const LIMIT: u32 = 2000;
@@ -75,8 +75,8 @@ impl Inbox {
         let mut snapshot: Option<String> = None;
         loop {
             let result = match &snapshot {
-                Some(since) => self.look(since).await,
-                None => self.start().await,
+                Some(since) => in_time(self.look(since)).await,
+                None => in_time(self.start()).await,
             };
             match result {
                 Ok(next) => snapshot = Some(next),

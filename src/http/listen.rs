@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower::ServiceExt;
 
 use super::address::{ClientAddress, client_address};
@@ -31,6 +31,30 @@ const HEADER_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long to wait after a failed accept: most often too many open files, which only time mends.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// What the kernel may hold for a peer that reads slowly, in bytes (Linux doubles it). Its default grows to megabytes: a
+/// slow reader would be noticed minutes too late, and its memory is not counted anywhere.
+const SEND_BUFFER_BYTES: u32 = 32 * 1024;
+
+/// Peers that may wait to be accepted: a restart makes all of them come back together.
+const BACKLOG: u32 = 4096;
+
+/// Opens an address to be served.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves a router until the server drains; what is open then ends by itself.
 pub async fn serve(listener: TcpListener, router: Router, trusted: Arc<[Cidr]>, tasks: Tasks) {

@@ -67,6 +67,15 @@ impl BaseUrl {
         url.set_path(&path);
         url
     }
+
+    /// Where OpenRouter tells what a generation took.
+    pub(super) fn generation(&self, id: &str) -> Url {
+        let mut url = self.0.clone();
+        let path = format!("{}generation", url.path());
+        url.set_path(&path);
+        url.query_pairs_mut().append_pair("id", id);
+        url
+    }
 }
 
 impl fmt::Debug for BaseUrl {

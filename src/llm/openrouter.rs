@@ -16,9 +16,10 @@ use super::breaker::Breakers;
 use super::detail::Detail;
 use super::error::{LlmError, Wait};
 use super::settings::Settings;
-use super::{Request, failure};
+use super::{Request, Usage, failure};
 
 mod call;
+mod cost;
 mod reply;
 
 /// A chat-completions server and the connections to it.
@@ -63,6 +64,10 @@ impl OpenRouter {
     /// The flavor's name, for logs and metrics.
     pub fn name(&self) -> &'static str {
         self.upstream.settings.flavor.as_str()
+    }
+
+    pub(super) async fn cost(&self, generation_id: &str) -> Result<Option<Usage>, LlmError> {
+        cost::ask(&self.upstream, generation_id).await
     }
 
     pub(super) fn start(&self, request: Request) -> Call {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Runs;
+use crate::store::in_time;
 
 /// The most that one claim takes.
 const AT_ONCE: usize = 32;
@@ -57,12 +58,11 @@ impl Dispatcher {
             return;
         }
         let limit = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let claimed = match runs
+        let claims = runs
             .context
             .store
-            .claim_runs(runs.context.node, limit, runs.policy.max_runs_per_user)
-            .await
-        {
+            .claim_runs(runs.context.node, limit, runs.policy.max_runs_per_user);
+        let claimed = match in_time(claims).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(error = %error, "waiting runs could not be claimed");

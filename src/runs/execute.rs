@@ -15,9 +15,9 @@ use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
 use crate::session::replay::Answer;
-use crate::store::StoreError;
 use crate::store::append::{AnswerOutcome, NewAnswer};
 use crate::store::chunks::PromptRecord;
+use crate::store::{StoreError, in_time};
 
 /// What a run has brought so far.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
     let prepared = tokio::select! {
         biased;
         reason = stop.stopped() => return Ending::Stopped(reason),
-        prepared = prepare(runs, run) => prepared,
+        prepared = in_time(prepare(runs, run)) => prepared,
     };
     let Prepared { request, record } = match prepared {
         Ok(Some(prepared)) => prepared,

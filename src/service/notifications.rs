@@ -7,6 +7,7 @@ use crate::ids::{ConnectionId, NotificationId, SessionId, UserId};
 use crate::notify::mailbox::Signal;
 use crate::protocol::client::Ack;
 use crate::protocol::error::Refusal;
+use crate::store::in_time;
 use crate::store::notifications::{NewNotification, PendingNotification};
 
 impl Service {
@@ -15,8 +16,7 @@ impl Service {
     /// # Errors
     /// When the database fails.
     pub async fn inbox(&self, user: &UserId, limit: u32) -> Result<Vec<PendingNotification>, Refusal> {
-        self.store
-            .pending_notifications(user, limit)
+        in_time(self.store.pending_notifications(user, limit))
             .await
             .map_err(|error| unavailable(&error))
     }

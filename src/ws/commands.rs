@@ -4,6 +4,7 @@
 //! and sends what it returns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -50,6 +51,16 @@ pub(super) enum Reply {
     },
 }
 
+/// Longer than an append is tried again: its own verdict is the better one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Gives up on a request after a while; whether it was carried out is then unknown, and the client is told to try again.
+async fn patient<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(Refusal::internal()))
+}
+
 /// Who asks, and where.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
@@ -62,7 +73,7 @@ impl Asker {
     /// Stores a query.
     pub(super) async fn ask(self, message_id: MessageId, query: Query) -> Reply {
         let re = query.id.clone();
-        match self.service.ask(&self.key, message_id, query).await {
+        match patient(self.service.ask(&self.key, message_id, query)).await {
             Ok(done) if done.duplicate => Reply::Frames(vec![accepted(self.key.session_id, re, &done)]),
             Ok(done) => Reply::Asked(done, re),
             Err(refusal) => self.refused(refusal, re),
@@ -74,7 +85,7 @@ impl Asker {
         match frame {
             ClientFrame::Query(query) => self.ask(MessageId::new(), query).await,
             ClientFrame::Feedback(feedback) => self.feedback(feedback).await,
-            ClientFrame::Command(re, command) => match self.command(re.clone(), command).await {
+            ClientFrame::Command(re, command) => match patient(self.command(re.clone(), command)).await {
                 Ok(reply) => reply,
                 Err(refusal) => self.refused(refusal, re),
             },
@@ -91,7 +102,7 @@ impl Asker {
 
     async fn feedback(self, feedback: Feedback) -> Reply {
         let (re, message_id) = (feedback.id.clone(), feedback.message_id);
-        match self.service.feedback(&self.key, feedback).await {
+        match patient(self.service.feedback(&self.key, feedback)).await {
             Ok(()) => Reply::Frames(vec![ServerFrame::Status(Status::Feedback(FeedbackStored {
                 content: "Thank you for your feedback".into(),
                 timestamp: self.service.now(),

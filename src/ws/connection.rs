@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 
 use super::commands::{Asker, Reply};
 use super::keepalive::{Due as Alive, Keepalive};
@@ -45,6 +46,9 @@ use attached::Attached;
 pub(super) use attached::close_for;
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// How long closes may go on when the server stops.
+const LAST_CLOSE: Duration = Duration::from_millis(1600);
 
 /// What a client offered at its handshake.
 #[derive(Clone, Debug, Default)]
@@ -379,7 +383,12 @@ impl Connection {
             "connection"
         );
         if let End::Close(reason) = end {
-            self.socket.close(reason).await;
+            let stop = self.service.tasks.stop().clone();
+            tokio::select! {
+                () = self.socket.close(reason) => {}
+                // A slow reader is not waited for by a server that ends.
+                () = stopped_for(&stop, LAST_CLOSE) => {}
+            }
         }
     }
 }
@@ -389,6 +398,12 @@ fn rules(service: &Service) -> Rules {
         session_timeout: service.settings.socket.session_timeout,
         expiry_warning: service.settings.socket.token_expiry_warning,
     }
+}
+
+/// Some time after a signal.
+async fn stopped_for(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 /// Goes on with the request being carried out; waits for ever where there is none.

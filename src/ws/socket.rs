@@ -13,6 +13,10 @@ use crate::protocol::close::CloseReason;
 /// How long a client may take to answer our close, and to finish sending what we refused.
 const CLOSE_WITHIN: Duration = Duration::from_millis(1500);
 
+/// How long the close of a slow reader may take: its code stands behind what the kernel still holds for it, 64 KiB, which
+/// at 1 KiB/s takes a minute. The connection has left everything else by then.
+const SLOW_CLOSE_WITHIN: Duration = Duration::from_secs(75);
+
 /// Why a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -84,7 +88,12 @@ impl Socket {
     /// Ends the connection so that the client sees the code: our close frame goes out, then what the client still sends
     /// is read away for a moment, since closing with unread data would reset the connection and lose the frame.
     pub(super) async fn close(mut self, reason: CloseReason) {
-        let deadline = Instant::now() + CLOSE_WITHIN;
+        let patience = if reason == CloseReason::SlowReader {
+            SLOW_CLOSE_WITHIN
+        } else {
+            CLOSE_WITHIN
+        };
+        let deadline = Instant::now() + patience;
         let frame = CloseFrame {
             code: reason.code(),
             reason: Utf8Bytes::from_static(reason.reason()),

@@ -7,9 +7,9 @@ use agent_websocket::app::{Node, Parts, provider};
 use agent_websocket::auth::{MintRequest, mint};
 use agent_websocket::clock::Clock;
 use agent_websocket::config::{Mode, Settings};
+use agent_websocket::http::listen;
 use agent_websocket::ids::UserId;
 use agent_websocket::secret::Secret;
-use tokio::net::TcpListener;
 
 use super::client::TestClient;
 use super::database::TestDatabase;
@@ -107,7 +107,7 @@ impl TestNode {
         changes: &[(&str, &str)],
     ) -> Self {
         let settings = settings(&scripted.base_url(), &database.url, changes);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let parts = Parts {
             provider: provider(&settings).unwrap(),
             database_url: database.url.clone(),
