@@ -16,7 +16,9 @@ CREATE TABLE agent.notifications (
     in_context      boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT date_trunc('milliseconds', clock_timestamp()),
     acknowledged_at timestamptz,
+    message_id      uuid,
     inserted_by     xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    acknowledged_by xid8,
     CONSTRAINT notifications_in_context_needs_session CHECK (NOT in_context OR session_id IS NOT NULL),
     CONSTRAINT notifications_dedupe UNIQUE (user_id, dedupe_key)
 );
@@ -24,6 +26,10 @@ CREATE TABLE agent.notifications (
 CREATE INDEX notifications_pending ON agent.notifications (user_id, created_at) WHERE acknowledged_at IS NULL;
 -- What is new since a node last looked: by transaction, so that one which commits late is not passed over.
 CREATE INDEX notifications_inserted_by ON agent.notifications (inserted_by) WHERE acknowledged_at IS NULL;
+-- What was acknowledged since a node last looked, likewise: other devices are told.
+CREATE INDEX notifications_acknowledged_by ON agent.notifications (acknowledged_by) WHERE acknowledged_by IS NOT NULL;
+-- What is still to be put into its conversation.
+CREATE INDEX notifications_for_context ON agent.notifications (created_at) WHERE in_context AND message_id IS NULL;
 -- What becomes due.
 CREATE INDEX notifications_deliver_after ON agent.notifications (deliver_after)
     WHERE acknowledged_at IS NULL AND deliver_after IS NOT NULL;
@@ -44,15 +50,125 @@ COMMENT ON COLUMN agent.notifications.expires_at IS 'Not after this moment.';
 COMMENT ON COLUMN agent.notifications.in_context IS 'Also becomes a message of that session, as data for the model.';
 COMMENT ON COLUMN agent.notifications.created_at IS 'When it was inserted.';
 COMMENT ON COLUMN agent.notifications.acknowledged_at IS 'When the user''s device acknowledged it.';
+COMMENT ON COLUMN agent.notifications.message_id IS 'Of in_context: the message that it became, once the server has put it there.';
+COMMENT ON COLUMN agent.notifications.acknowledged_by IS 'The acknowledging transaction: how nodes find what to clear. Leave it alone.';
 COMMENT ON COLUMN agent.notifications.inserted_by IS 'The inserting transaction: how nodes find what is new. Leave it alone.';
 
--- A constant payload: however many rows a transaction inserts, it makes one notification.
+-- Tells the nodes to look, without slowing the writers down: a NOTIFY takes one lock of the whole instance and holds it
+-- through its commit's flush, so of the transactions that insert at the same time only one sends it, the one that gets the
+-- advisory lock. The rows of the others are found by the look that its hint causes, or by the poll within 100 ms. A constant
+-- payload, so that a transaction of many statements makes one notification.
 CREATE FUNCTION agent.notifications_hint() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('agent_notifications', '');
+    IF pg_try_advisory_xact_lock(hashtextextended('agent.notifications_hint', 0)) THEN
+        PERFORM pg_notify('agent_notifications', '');
+    END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION agent.notifications_hint IS 'Tells the nodes to look at agent.notifications.';
 CREATE TRIGGER notifications_hint AFTER INSERT ON agent.notifications
     FOR EACH STATEMENT EXECUTE FUNCTION agent.notifications_hint();
+
+-- Marks a user's notifications as seen: those named, or all, and of collapsing ones what the named one replaced. An older
+-- row that a newer one hides must not come back when the newer is gone.
+CREATE FUNCTION agent.acknowledge(p_user text, p_ids uuid[])
+RETURNS SETOF uuid
+LANGUAGE sql VOLATILE AS $$
+    WITH named AS (
+        SELECT n.notification_id, n.collapse_key, n.created_at
+        FROM agent.notifications AS n
+        WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
+          AND (p_ids IS NULL OR n.notification_id = ANY (p_ids))
+    )
+    UPDATE agent.notifications AS n
+    SET acknowledged_at = clock_timestamp(), acknowledged_by = pg_current_xact_id()
+    WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
+      AND (n.notification_id IN (SELECT notification_id FROM named)
+           OR EXISTS (SELECT 1 FROM named AS k
+                      WHERE k.collapse_key = n.collapse_key AND n.created_at <= k.created_at))
+    RETURNING n.notification_id
+$$;
+COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all.';
+
+-- Puts notifications that ask for it into their conversations: each becomes a message with a seq, in the order of
+-- insertion. Sessions are locked without waiting, so this cannot deadlock with the append; a session that is busy is left
+-- for the next look. A row whose session does not exist (any more) is marked, so that it is not looked at for ever.
+CREATE FUNCTION agent.put_into_context(p_limit integer)
+RETURNS TABLE (user_id text, session_id uuid, watchers integer[])
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    waiting record;
+    session record;
+    message uuid;
+BEGIN
+    FOR waiting IN
+        SELECT n.*
+        FROM agent.notifications AS n
+        WHERE n.in_context AND n.message_id IS NULL
+          AND (n.deliver_after IS NULL OR n.deliver_after <= clock_timestamp())
+        ORDER BY n.created_at, n.notification_id
+        LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    LOOP
+        IF NOT EXISTS (SELECT 1 FROM agent.sessions AS s
+                       WHERE s.user_id = waiting.user_id AND s.session_id = waiting.session_id)
+           OR waiting.expires_at <= clock_timestamp() THEN
+            UPDATE agent.notifications AS n SET message_id = n.notification_id
+            WHERE n.notification_id = waiting.notification_id;
+            CONTINUE;
+        END IF;
+        UPDATE agent.sessions AS s
+        SET last_seq = s.last_seq + 1, last_activity_at = date_trunc('milliseconds', clock_timestamp())
+        WHERE (s.user_id, s.session_id) IN (
+            SELECT l.user_id, l.session_id FROM agent.sessions AS l
+            WHERE l.user_id = waiting.user_id AND l.session_id = waiting.session_id
+            FOR UPDATE SKIP LOCKED)
+        RETURNING s.last_seq, s.watchers INTO session;
+        CONTINUE WHEN NOT FOUND;
+        message := gen_random_uuid();
+        INSERT INTO agent.messages (user_id, session_id, seq, message_id, role, content, notification_id, metadata,
+                                    created_at)
+        VALUES (waiting.user_id, waiting.session_id, session.last_seq, message, 'notification', waiting.content,
+                waiting.notification_id,
+                jsonb_strip_nulls(jsonb_build_object('kind', waiting.kind, 'title', waiting.title, 'data', waiting.data,
+                                                     'priority', waiting.priority)),
+                date_trunc('milliseconds', clock_timestamp()));
+        UPDATE agent.notifications AS n SET message_id = message
+        WHERE n.notification_id = waiting.notification_id;
+        user_id := waiting.user_id;
+        session_id := waiting.session_id;
+        watchers := session.watchers;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION agent.put_into_context IS 'Makes messages of notifications that ask for it; called by the server only.';
+
+-- The same as an insert, for a role that may do nothing else. Returns the row''s id; null when its dedupe_key was there.
+CREATE FUNCTION agent.notify(
+    user_id       text,
+    content       text,
+    session_id    uuid DEFAULT NULL,
+    kind          text DEFAULT 'message',
+    title         text DEFAULT NULL,
+    data          jsonb DEFAULT NULL,
+    priority      text DEFAULT 'normal',
+    dedupe_key    text DEFAULT NULL,
+    collapse_key  text DEFAULT NULL,
+    deliver_after timestamptz DEFAULT NULL,
+    expires_at    timestamptz DEFAULT NULL,
+    in_context    boolean DEFAULT false
+) RETURNS uuid
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO agent.notifications (user_id, content, session_id, kind, title, data, priority, dedupe_key, collapse_key,
+                                     deliver_after, expires_at, in_context)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    ON CONFLICT (user_id, dedupe_key) DO NOTHING
+    RETURNING notification_id
+$$;
+COMMENT ON FUNCTION agent.notify IS 'Notifies a user: agent.notify(user_id => ''u_42'', content => ''Build finished'').';
+REVOKE EXECUTE ON FUNCTION agent.notify FROM PUBLIC;

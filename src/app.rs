@@ -226,7 +226,7 @@ fn assemble(
         node,
         parts.clock.clone(),
     );
-    let (inbox_bell, inbox) = Inbox::new(Arc::clone(&hub), store.clone(), settings.runs.poll_interval);
+    let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll);
     let limits = AppendLimits {
         max_queue: limit_or_off(settings.limits.queue_depth),
         max_runs_per_user: policy.max_runs_per_user,

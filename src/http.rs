@@ -7,6 +7,7 @@ mod health;
 mod identity;
 pub mod listen;
 mod messages;
+mod notifications;
 pub mod problem;
 mod sessions;
 
@@ -48,6 +49,15 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/sessions/{id}/messages",
             get(messages::page).post(messages::send),
         )
+        .route(
+            "/v1/notifications",
+            get(notifications::list).post(notifications::post),
+        )
+        .route("/v1/notifications/ack", post(notifications::acknowledge))
+        .route(
+            "/functions/v1/notify_websocket",
+            post(notifications::notify_session),
+        )
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -57,7 +67,6 @@ pub fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/ws", get(ws::upgrade))
         .route("/functions/v1/agent_websocket", get(ws::upgrade))
-        .route("/functions/v1/notify_websocket", post(messages::notify))
         .merge(v1)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

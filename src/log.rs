@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::ids::{Fence, MessageId, NotificationId, RunId, Seq, SessionId, SessionKey};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
@@ -87,6 +89,8 @@ pub struct Message {
     pub error: Option<ErrorCode>,
     /// Of answers: what it took.
     pub usage: Option<Usage>,
+    /// Of queries: the client's own data. Of notifications: their kind, title, data and priority.
+    pub metadata: Option<Value>,
     /// When it was stored.
     pub created_at: Timestamp,
 }

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod close;
 pub mod error;
+pub mod notice;
 pub mod server;
 pub mod text;
 

@@ -87,6 +87,7 @@ pub(super) fn runs(r: &mut Reader<'_>) -> RunSettings {
         reaper_interval: r.millis(&t::REAPER_INTERVAL_MS, 1..=HOUR_MS),
         chunk_flush: r.millis(&t::CHUNK_FLUSH_MS, 1..=HOUR_MS),
         poll_interval: r.millis(&t::POLL_INTERVAL_MS, 1..=HOUR_MS),
+        notification_poll: r.millis(&t::NOTIFICATION_POLL_MS, 1..=HOUR_MS),
         max_attempts: r.number(&t::MAX_RUN_ATTEMPTS, 1..=100),
     };
     if runs.chunk_flush >= runs.lease {

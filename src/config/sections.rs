@@ -122,6 +122,8 @@ pub struct RunSettings {
     pub chunk_flush: Duration,
     /// `POLL_INTERVAL_MS`.
     pub poll_interval: Duration,
+    /// `NOTIFICATION_POLL_MS`.
+    pub notification_poll: Duration,
     /// `MAX_RUN_ATTEMPTS`, the first one included.
     pub max_attempts: u32,
 }

@@ -110,6 +110,8 @@ settings! {
         CHUNK_FLUSH_MS = "150", "ms", "How often text being written is stored.";
         // Only matters where a NOTIFY was lost: short enough that a person hardly notices.
         POLL_INTERVAL_MS = "2000", "ms", "How often to look for what a NOTIFY should have announced.";
+        // Of transactions that insert at the same time only one sends a NOTIFY: the last ones wait for this. One small query.
+        NOTIFICATION_POLL_MS = "100", "ms", "How often to look for notifications that no NOTIFY announced.";
         // The first, and two after crashes: a query that kills nodes must not do so for ever.
         MAX_RUN_ATTEMPTS = "3", "attempts", "How often a run is begun before it counts as failed.";
     }

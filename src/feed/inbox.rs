@@ -1,27 +1,35 @@
 //! Brings services' notifications to the users who are connected here.
 //!
 //! A look asks what became visible since the snapshot of the look before, so a row whose transaction commits late is found
-//! like any other. Looks are made on a hint and, slowly, without one.
+//! like any other. Looks are made on a hint and, every 100 ms, without one: of the transactions that insert at the same
+//! time only one sends a hint. A look fetches ids only; the rows are read for those who are connected.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::notify::hub::Hub;
+use super::Feed;
+use crate::ids::{NotificationId, UserId};
 use crate::notify::mailbox::Signal;
 use crate::protocol::server::Pushed;
-use crate::store::notifications::PendingNotification;
-use crate::store::{Store, StoreError, in_time};
+use crate::store::notifications::{Horizon, Look, PendingNotification};
+use crate::store::{StoreError, in_time};
 
-/// The most rows that one look takes; where there are more, the users concerned read what is pending for them.
-const LIMIT: u32 = 2000;
+/// The most that one look takes; when more happened, everybody reads what is pending for him.
+const LIMIT: u32 = 20_000;
+
+/// Rows read, and put into conversations, at a time.
+const BATCH: usize = 500;
+
+/// The least time between two looks, so that a flood of hints makes a steady rate of looks.
+const GAP: Duration = Duration::from_millis(1);
 
 /// The task that looks for new notifications.
 #[derive(Debug)]
 pub struct Inbox {
-    hub: Arc<Hub>,
-    store: Store,
+    feed: Feed,
     poll: Duration,
     bell: Arc<Notify>,
 }
@@ -31,7 +39,7 @@ pub struct Inbox {
 pub struct InboxBell(Arc<Notify>);
 
 impl InboxBell {
-    /// Rows were inserted.
+    /// Something happened to notifications.
     pub fn ring(&self) {
         self.0.notify_one();
     }
@@ -57,35 +65,28 @@ pub fn pushed(row: PendingNotification) -> Pushed<'static> {
 
 impl Inbox {
     /// An inbox and its bell. `poll`: how often to look without a hint.
-    pub fn new(hub: Arc<Hub>, store: Store, poll: Duration) -> (InboxBell, Self) {
+    pub fn new(feed: Feed, poll: Duration) -> (InboxBell, Self) {
         let bell = Arc::new(Notify::new());
-        (
-            InboxBell(Arc::clone(&bell)),
-            Self {
-                hub,
-                store,
-                poll,
-                bell,
-            },
-        )
+        (InboxBell(Arc::clone(&bell)), Self { feed, poll, bell })
     }
 
     /// Looks until the task is dropped.
     pub async fn run(self) {
-        let mut snapshot: Option<String> = None;
+        let mut horizon: Option<Horizon> = None;
         loop {
-            let result = match &snapshot {
+            let result = match &horizon {
                 Some(since) => in_time(self.look(since)).await,
                 None => in_time(self.start()).await,
             };
             match result {
-                Ok(next) => snapshot = Some(next),
+                Ok(next) => horizon = Some(next),
                 Err(error) => {
                     tracing::warn!(error = %error, "notifications could not be looked for; trying again");
                     tokio::time::sleep(Duration::from_millis(250)).await;
                     continue;
                 }
             }
+            tokio::time::sleep(GAP).await;
             tokio::select! {
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(self.poll) => {}
@@ -93,29 +94,75 @@ impl Inbox {
         }
     }
 
-    /// The first snapshot. Users who connected before it read what was pending at their connect, which may be older.
-    async fn start(&self) -> Result<String, StoreError> {
-        let snapshot = self.store.notification_snapshot().await?;
-        for user in self.hub.connected_users() {
-            self.hub.resync(&user);
-        }
-        Ok(snapshot)
+    /// The first horizon. Users who connected before it read what was pending at their connect, which may be older.
+    async fn start(&self) -> Result<Horizon, StoreError> {
+        let horizon = self.feed.store.notification_horizon().await?;
+        self.resync_all();
+        Ok(horizon)
     }
 
-    async fn look(&self, since: &str) -> Result<String, StoreError> {
-        let users = self.hub.connected_users();
-        let (rows, next) = self.store.notifications_since(since, &users, LIMIT).await?;
-        if rows.len() >= LIMIT as usize {
-            for user in users {
-                self.hub.resync(&user);
+    fn resync_all(&self) {
+        for user in self.feed.hub.connected_users() {
+            self.feed.hub.resync(&user);
+        }
+    }
+
+    async fn look(&self, since: &Horizon) -> Result<Horizon, StoreError> {
+        let look = self.feed.store.look_at_notifications(since, LIMIT).await?;
+        if look.for_context {
+            self.put_into_context().await?;
+        }
+        if look.complete {
+            self.deliver(&look).await?;
+            self.clear(&look);
+        } else {
+            self.resync_all();
+        }
+        Ok(look.next)
+    }
+
+    /// Reads and hands over the rows of those who are connected. Whoever connects after this look at the hub reads what is
+    /// pending after that, and finds these rows there.
+    async fn deliver(&self, look: &Look) -> Result<(), StoreError> {
+        let hub = &self.feed.hub;
+        let wanted: Vec<NotificationId> = look
+            .new
+            .iter()
+            .filter(|(user, _)| hub.is_connected(user))
+            .map(|(_, id)| *id)
+            .collect();
+        for ids in wanted.chunks(BATCH) {
+            for row in self.feed.store.deliverable_notifications(ids).await? {
+                let user = row.user_id.clone();
+                hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
             }
-            return Ok(next);
         }
-        for row in rows {
-            let user = row.user_id.clone();
-            self.hub
-                .post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
+        Ok(())
+    }
+
+    /// Tells what was acknowledged: one signal for each acknowledgement.
+    fn clear(&self, look: &Look) {
+        let mut acks: HashMap<(&UserId, &str), Vec<NotificationId>> = HashMap::new();
+        for (user, by, id) in &look.cleared {
+            acks.entry((user, by)).or_default().push(*id);
         }
-        Ok(next)
+        for ((user, _), ids) in acks {
+            self.feed.hub.post(user, &Signal::Cleared(Arc::from(ids)), None);
+        }
+    }
+
+    async fn put_into_context(&self) -> Result<(), StoreError> {
+        let grown = self
+            .feed
+            .store
+            .put_into_context(u32::try_from(BATCH).unwrap_or(u32::MAX))
+            .await?;
+        if grown.len() >= BATCH {
+            self.bell.notify_one();
+        }
+        for (session, watchers) in grown {
+            self.feed.changed(session, &watchers);
+        }
+        Ok(())
     }
 }

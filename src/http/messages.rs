@@ -1,4 +1,4 @@
-//! `/v1/sessions/{id}/messages`: page through the history, send a query. And the original notify function.
+//! `/v1/sessions/{id}/messages`: page through the history, send a query.
 
 use std::sync::Arc;
 
@@ -13,15 +13,11 @@ use serde_json::{Map, Value, json};
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sessions::{body, check_limit, key};
-use crate::ids::{ClientName, MessageId, Seq, SessionId};
+use crate::ids::{ClientName, MessageId, Seq};
 use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
-use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::text::Text;
 use crate::service::Service;
 use crate::service::views::{MessageView, items};
-
-/// The scope that lets a token notify users.
-const NOTIFY_SCOPE: &str = "agent:notify";
 
 /// Which messages.
 #[derive(Debug, Deserialize)]
@@ -116,29 +112,4 @@ fn idempotency_key(headers: &HeaderMap, id: Option<ClientName>) -> Result<Option
         Some(id) if id != name => Err(Problem::bad_request("id and Idempotency-Key differ")),
         _ => Ok(Some(name)),
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Notify {
-    session_id: SessionId,
-    message: Text,
-}
-
-/// `POST /functions/v1/notify_websocket`: the original notify function, for services with the scope.
-pub(super) async fn notify(
-    State(service): State<Arc<Service>>,
-    Identity(caller): Identity,
-    bytes: Bytes,
-) -> Result<Response, Problem> {
-    if !caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
-        let text = "The token's scope must hold agent:notify";
-        return Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)));
-    }
-    let notify: Notify = body(&bytes)?;
-    let message = check_content(Some(notify.message))?;
-    let id = service
-        .notify_session(notify.session_id, message.into_string())
-        .await?;
-    Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
 }

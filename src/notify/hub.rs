@@ -105,6 +105,11 @@ impl Hub {
         self.users().keys().cloned().collect()
     }
 
+    /// Whether a user is connected here.
+    pub fn is_connected(&self, user: &UserId) -> bool {
+        self.users().contains_key(user)
+    }
+
     /// How many connections there are.
     pub fn count_connections(&self) -> usize {
         self.users().values().map(Vec::len).sum()

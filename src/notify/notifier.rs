@@ -39,6 +39,8 @@ pub enum Hint {
     Cancel(NodeId, SessionId),
     /// A run waits.
     Work,
+    /// Something happened to notifications.
+    Notifications,
     /// Are you listening? To ourselves.
     Probe(NodeId),
 }
@@ -126,6 +128,7 @@ fn payloads(hints: &HashSet<Hint>) -> (Vec<String>, Vec<String>) {
             Hint::Session(node, session) => (node_channel(*node), format!("s{session}")),
             Hint::Cancel(node, session) => (node_channel(*node), format!("c{session}")),
             Hint::Work => (WORK_CHANNEL.to_owned(), String::new()),
+            Hint::Notifications => (NOTIFICATIONS_CHANNEL.to_owned(), String::new()),
             Hint::Probe(node) => (node_channel(*node), "p".to_owned()),
         };
         words.entry(channel).or_default().push(word);

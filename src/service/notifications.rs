@@ -1,10 +1,8 @@
 //! A user's notifications: what is pending, and acknowledging it.
 
-use std::sync::Arc;
-
 use super::{Service, unavailable};
-use crate::ids::{ConnectionId, NotificationId, SessionId, UserId};
-use crate::notify::mailbox::Signal;
+use crate::ids::{NotificationId, SessionId, UserId};
+use crate::notify::notifier::Hint;
 use crate::protocol::client::Ack;
 use crate::protocol::error::Refusal;
 use crate::store::in_time;
@@ -21,30 +19,36 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
-    /// Marks notifications as seen and tells the user's other devices.
+    /// Marks notifications as seen. The user's other devices are told by the look that this causes, on every process.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn acknowledge(
-        &self,
-        user: &UserId,
-        ack: Ack,
-        by: Option<ConnectionId>,
-    ) -> Result<Vec<NotificationId>, Refusal> {
-        let ids = match &ack {
+    pub async fn acknowledge(&self, user: &UserId, ack: &Ack) -> Result<Vec<NotificationId>, Refusal> {
+        let ids = match ack {
             Ack::All => None,
             Ack::Ids(ids) => Some(ids.as_slice()),
         };
-        let done = self
-            .store
-            .acknowledge_notifications(user, ids)
+        let done = in_time(self.store.acknowledge_notifications(user, ids))
             .await
             .map_err(|error| unavailable(&error))?;
         if !done.is_empty() {
-            self.hub
-                .post(user, &Signal::Cleared(Arc::from(done.as_slice())), by);
+            self.notifier.send(Hint::Notifications);
         }
         Ok(done)
+    }
+
+    /// Notifies a user on behalf of a service. `None` when the dedupe key was used before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notify(
+        &self,
+        user: &UserId,
+        new: &NewNotification,
+    ) -> Result<Option<NotificationId>, Refusal> {
+        in_time(self.store.insert_notification(user, new))
+            .await
+            .map_err(|error| unavailable(&error))
     }
 
     /// Notifies the owner of a session, as the original notify function does.
@@ -67,9 +71,6 @@ impl Service {
             content,
             ..NewNotification::default()
         };
-        self.store
-            .insert_notification(&owner, &new)
-            .await
-            .map_err(|error| unavailable(&error))
+        self.notify(&owner, &new).await
     }
 }

@@ -64,6 +64,8 @@ pub struct MessageView {
     error: Option<RunError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Value>,
     created_at: Timestamp,
 }
 
@@ -87,6 +89,7 @@ impl From<Message> for MessageView {
                 retryable: code.is_retryable(),
             }),
             usage: message.usage,
+            metadata: message.metadata,
             created_at: message.created_at,
         }
     }

@@ -241,6 +241,7 @@ fn user_message(query: &NewQuery, accepted: &Accepted) -> Message {
         finish_reason: None,
         error: None,
         usage: None,
+        metadata: query.metadata.clone(),
         created_at: accepted.created_at,
     }
 }
@@ -272,6 +273,7 @@ fn settle_answer(
         finish_reason: answer.finish_reason,
         error: answer.error,
         usage: answer.usage,
+        metadata: None,
         created_at: Timestamp(row.created_at),
     });
     committed(Commit {

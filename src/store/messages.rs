@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -28,6 +29,7 @@ struct MessageRow {
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
     cost_usd: Option<f64>,
+    metadata: Option<Value>,
     created_at: time::OffsetDateTime,
 }
 
@@ -84,6 +86,7 @@ impl TryFrom<MessageRow> for Message {
             finish_reason: row.finish_reason,
             error: row.error_code.as_deref().map(ErrorCode::from_stored),
             usage: counted.then_some(usage),
+            metadata: row.metadata,
             created_at: Timestamp(row.created_at),
         })
     }
@@ -109,7 +112,7 @@ impl Store {
             MessageRow,
             r#"
             SELECT session_id, seq, message_id, client_id, role, content, state, in_reply_to, run_id, notification_id, model,
-                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, created_at
+                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, metadata, created_at
             FROM agent.messages
             WHERE user_id = $1 AND session_id = $2 AND seq > $3 AND seq <= $4
             ORDER BY seq
@@ -140,7 +143,7 @@ impl Store {
             MessageRow,
             r#"
             SELECT session_id, seq, message_id, client_id, role, content, state, in_reply_to, run_id, notification_id, model,
-                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, created_at
+                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, metadata, created_at
             FROM agent.messages
             WHERE user_id = $1 AND session_id = $2 AND seq < $3
             ORDER BY seq DESC
@@ -203,7 +206,7 @@ impl Store {
             MessageRow,
             r#"
             SELECT session_id, seq, message_id, client_id, role, content, state, in_reply_to, run_id, notification_id, model,
-                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, created_at
+                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, metadata, created_at
             FROM agent.messages
             WHERE user_id = $1 AND session_id = $2 AND message_id = $3
             "#,
@@ -230,7 +233,7 @@ impl Store {
             MessageRow,
             r#"
             SELECT session_id, seq, message_id, client_id, role, content, state, in_reply_to, run_id, notification_id, model,
-                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, created_at
+                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, metadata, created_at
             FROM agent.messages
             WHERE user_id = $1 AND to_tsvector('simple', content) @@ websearch_to_tsquery('simple', $2)
             ORDER BY created_at DESC, session_id DESC, seq DESC

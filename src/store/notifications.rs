@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::ids::{NotificationId, SessionId, UserId};
+use crate::ids::{NodeId, NotificationId, SessionId, UserId};
 use crate::protocol::text::Timestamp;
 
 /// A row that another service inserted.
@@ -43,8 +43,40 @@ pub struct NewNotification {
     pub content: String,
     /// The writer's own data.
     pub data: Option<Value>,
+    /// `high`, `normal` or `low`; `normal` if absent.
+    pub priority: Option<String>,
     /// A second row with the same key is not stored.
     pub dedupe_key: Option<String>,
+    /// Of several undelivered rows with the same key the newest counts.
+    pub collapse_key: Option<String>,
+    /// Not before this moment.
+    pub deliver_after: Option<Timestamp>,
+    /// Not after this moment.
+    pub expires_at: Option<Timestamp>,
+    /// Also becomes a message of the session.
+    pub in_context: bool,
+}
+
+/// What a look saw: the next one begins here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Horizon {
+    snapshot: String,
+    now: time::OffsetDateTime,
+}
+
+/// What happened to notifications since a look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Where the next look begins.
+    pub next: Horizon,
+    /// Some wait to be put into their conversations.
+    pub for_context: bool,
+    /// All that happened is here; otherwise more happened than was asked for.
+    pub complete: bool,
+    /// Rows that came, or became due, and for whom.
+    pub new: Vec<(UserId, NotificationId)>,
+    /// Rows that were acknowledged, by whom, and in which transaction.
+    pub cleared: Vec<(UserId, String, NotificationId)>,
 }
 
 struct NotificationRow {
@@ -82,7 +114,7 @@ impl TryFrom<NotificationRow> for PendingNotification {
 }
 
 impl Store {
-    /// What a user has not acknowledged and may see now: by priority, then age.
+    /// What a user has not acknowledged and may see now: by priority, then age. Of rows with one collapse key the newest.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,11 +126,16 @@ impl Store {
         let rows = sqlx::query_as!(
             NotificationRow,
             r#"
-            SELECT notification_id, user_id, session_id, kind, title, content, data, priority, created_at
-            FROM agent.notifications
-            WHERE user_id = $1 AND acknowledged_at IS NULL
-              AND (deliver_after IS NULL OR deliver_after <= clock_timestamp())
-              AND (expires_at IS NULL OR expires_at > clock_timestamp())
+            SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
+                   content AS "content!", data, priority AS "priority!", created_at AS "created_at!"
+            FROM (
+                SELECT DISTINCT ON (coalesce('k' || collapse_key, notification_id::text)) *
+                FROM agent.notifications
+                WHERE user_id = $1 AND acknowledged_at IS NULL
+                  AND (deliver_after IS NULL OR deliver_after <= clock_timestamp())
+                  AND (expires_at IS NULL OR expires_at > clock_timestamp())
+                ORDER BY coalesce('k' || collapse_key, notification_id::text), created_at DESC, notification_id DESC
+            ) AS newest
             ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at, notification_id
             LIMIT $2
             "#,
@@ -110,67 +147,160 @@ impl Store {
         rows.into_iter().map(PendingNotification::try_from).collect()
     }
 
-    /// The database's present snapshot: the point from which [`Self::notifications_since`] looks.
+    /// These rows as they are to be delivered: those that are due, not expired, not acknowledged, not replaced by a newer
+    /// one with the same collapse key; in the order of insertion.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn notification_snapshot(&self) -> Result<String, StoreError> {
-        Ok(
-            sqlx::query_scalar!(r#"SELECT pg_current_snapshot()::text AS "snapshot!""#)
-                .fetch_one(&self.pool)
-                .await?,
-        )
-    }
-
-    /// Rows for these users that became visible after a snapshot, and the snapshot from which to look next. A row of a
-    /// transaction that commits late is found too, since what counts is what the earlier snapshot could see, not any id.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn notifications_since(
+    pub async fn deliverable_notifications(
         &self,
-        snapshot: &str,
-        users: &[UserId],
-        limit: u32,
-    ) -> Result<(Vec<PendingNotification>, String), StoreError> {
-        let users: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
-        let mut transaction = self.pool.begin().await?;
-        // Both statements must see the same: the next look begins exactly where this one ends.
-        sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            .execute(&mut *transaction)
-            .await?;
+        ids: &[NotificationId],
+    ) -> Result<Vec<PendingNotification>, StoreError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows = sqlx::query_as!(
             NotificationRow,
             r#"
-            SELECT notification_id, user_id, session_id, kind, title, content, data, priority, created_at
-            FROM agent.notifications
-            WHERE acknowledged_at IS NULL
-              AND inserted_by >= pg_snapshot_xmin($1::text::pg_snapshot)
-              AND NOT pg_visible_in_snapshot(inserted_by, $1::text::pg_snapshot)
-              AND user_id = ANY ($2)
-              AND (deliver_after IS NULL OR deliver_after <= clock_timestamp())
-              AND (expires_at IS NULL OR expires_at > clock_timestamp())
-            ORDER BY inserted_by, created_at, notification_id
-            LIMIT $3
+            SELECT n.notification_id, n.user_id, n.session_id, n.kind, n.title, n.content, n.data, n.priority, n.created_at
+            FROM agent.notifications AS n
+            WHERE n.notification_id = ANY ($1)
+              AND n.acknowledged_at IS NULL
+              AND (n.deliver_after IS NULL OR n.deliver_after <= clock_timestamp())
+              AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
+              AND NOT EXISTS (
+                  SELECT 1 FROM agent.notifications AS newer
+                  WHERE newer.user_id = n.user_id AND newer.acknowledged_at IS NULL
+                    AND newer.collapse_key = n.collapse_key
+                    AND (newer.created_at, newer.notification_id) > (n.created_at, n.notification_id)
+                    AND (newer.deliver_after IS NULL OR newer.deliver_after <= clock_timestamp())
+                    AND (newer.expires_at IS NULL OR newer.expires_at > clock_timestamp()))
+            ORDER BY n.created_at, n.notification_id
             "#,
-            snapshot,
-            &users,
-            i64::from(limit),
+            &ids,
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&self.pool)
         .await?;
-        let next = sqlx::query_scalar!(r#"SELECT pg_current_snapshot()::text AS "snapshot!""#)
-            .fetch_one(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        let rows = rows
-            .into_iter()
-            .map(PendingNotification::try_from)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok((rows, next))
+        rows.into_iter().map(PendingNotification::try_from).collect()
     }
 
-    /// Marks notifications as seen, all of the user's or these, and returns those that were not before.
+    /// Where a look begins that has none before it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn notification_horizon(&self) -> Result<Horizon, StoreError> {
+        let row = sqlx::query!(
+            r#"SELECT pg_current_snapshot()::text AS "snapshot!", statement_timestamp() AS "now!""#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Horizon {
+            snapshot: row.snapshot,
+            now: row.now,
+        })
+    }
+
+    /// What happened to notifications since a look, for anybody: at most `limit` of it. A row of a transaction that commits
+    /// late is found too, since what counts is what the earlier snapshot could see, not any id or time.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn look_at_notifications(&self, since: &Horizon, limit: u32) -> Result<Look, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH horizon AS MATERIALIZED (
+                SELECT $1::text::pg_snapshot AS seen, pg_current_snapshot()::text AS next, statement_timestamp() AS now,
+                       EXISTS (SELECT 1 FROM agent.notifications AS n
+                               WHERE n.in_context AND n.message_id IS NULL
+                                 AND (n.deliver_after IS NULL OR n.deliver_after <= statement_timestamp())) AS for_context
+            )
+            SELECT h.next AS "next!", h.now AS "now!", h.for_context AS "for_context!",
+                   f.notification_id AS "notification_id?", f.user_id AS "user_id?",
+                   f.cleared_by::text AS "cleared_by?"
+            FROM horizon AS h
+            LEFT JOIN LATERAL (
+                (SELECT n.notification_id, n.user_id, NULL::xid8 AS cleared_by
+                 FROM agent.notifications AS n
+                 WHERE n.acknowledged_at IS NULL
+                   AND n.inserted_by >= pg_snapshot_xmin(h.seen) AND NOT pg_visible_in_snapshot(n.inserted_by, h.seen)
+                   AND (n.deliver_after IS NULL OR n.deliver_after <= h.now)
+                   AND (n.expires_at IS NULL OR n.expires_at > h.now)
+                 LIMIT $3)
+                UNION ALL
+                (SELECT n.notification_id, n.user_id, NULL
+                 FROM agent.notifications AS n
+                 WHERE n.acknowledged_at IS NULL AND n.deliver_after > $2 AND n.deliver_after <= h.now
+                   AND (n.expires_at IS NULL OR n.expires_at > h.now)
+                 LIMIT $3)
+                UNION ALL
+                (SELECT n.notification_id, n.user_id, n.acknowledged_by
+                 FROM agent.notifications AS n
+                 WHERE n.acknowledged_by >= pg_snapshot_xmin(h.seen)
+                   AND NOT pg_visible_in_snapshot(n.acknowledged_by, h.seen)
+                 LIMIT $3)
+            ) AS f ON true
+            "#,
+            since.snapshot,
+            since.now,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let Some(first) = rows.first() else {
+            return Err(StoreError::Inconsistent {
+                table: "notifications",
+                column: "horizon",
+            });
+        };
+        let mut look = Look {
+            next: Horizon {
+                snapshot: first.next.clone(),
+                now: first.now,
+            },
+            for_context: first.for_context,
+            complete: rows.len() < limit as usize,
+            new: Vec::new(),
+            cleared: Vec::new(),
+        };
+        for row in rows {
+            let (Some(id), Some(user)) = (row.notification_id, row.user_id) else {
+                continue;
+            };
+            let user = UserId::new(&user).map_err(|_| StoreError::Inconsistent {
+                table: "notifications",
+                column: "user_id",
+            })?;
+            match row.cleared_by {
+                Some(by) => look.cleared.push((user, by, NotificationId(id))),
+                None => look.new.push((user, NotificationId(id))),
+            }
+        }
+        Ok(look)
+    }
+
+    /// Puts notifications that ask for it into their conversations, and returns the sessions that grew, with the processes
+    /// that show them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn put_into_context(&self, limit: u32) -> Result<Vec<(SessionId, Vec<NodeId>)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT session_id AS "session_id!", watchers AS "watchers!" FROM agent.put_into_context($1)"#,
+            i32::try_from(limit).unwrap_or(i32::MAX),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                (
+                    SessionId(row.session_id),
+                    row.watchers.into_iter().map(NodeId).collect(),
+                )
+            })
+            .collect())
+    }
+
+    /// Marks notifications as seen, all of the user's or these, with what they replaced, and returns those that were not
+    /// before.
     ///
     /// # Errors
     /// When the database fails.
@@ -181,12 +311,7 @@ impl Store {
     ) -> Result<Vec<NotificationId>, StoreError> {
         let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(|id| id.0).collect());
         let done = sqlx::query_scalar!(
-            r#"
-            UPDATE agent.notifications
-            SET acknowledged_at = clock_timestamp()
-            WHERE user_id = $1 AND acknowledged_at IS NULL AND ($2::uuid[] IS NULL OR notification_id = ANY ($2))
-            RETURNING notification_id
-            "#,
+            r#"SELECT id AS "id!" FROM agent.acknowledge($1, $2) AS id"#,
             user.as_str(),
             ids.as_deref(),
         )
@@ -206,8 +331,9 @@ impl Store {
     ) -> Result<Option<NotificationId>, StoreError> {
         let id = sqlx::query_scalar!(
             r#"
-            INSERT INTO agent.notifications (user_id, session_id, kind, title, content, data, dedupe_key)
-            VALUES ($1, $2, coalesce($3, 'message'), $4, $5, $6, $7)
+            INSERT INTO agent.notifications (user_id, session_id, kind, title, content, data, priority, dedupe_key,
+                                             collapse_key, deliver_after, expires_at, in_context)
+            VALUES ($1, $2, coalesce($3, 'message'), $4, $5, $6, coalesce($7, 'normal'), $8, $9, $10, $11, $12)
             ON CONFLICT (user_id, dedupe_key) DO NOTHING
             RETURNING notification_id
             "#,
@@ -217,7 +343,12 @@ impl Store {
             new.title,
             new.content,
             new.data,
+            new.priority,
             new.dedupe_key,
+            new.collapse_key,
+            new.deliver_after.map(|at| at.0),
+            new.expires_at.map(|at| at.0),
+            new.in_context,
         )
         .fetch_optional(&self.pool)
         .await?;

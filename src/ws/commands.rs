@@ -273,9 +273,7 @@ impl Asker {
                 ("inbox", "Your notifications", json!({ "notifications": list }))
             }
             Command::Ack(ack) => {
-                let done = service
-                    .acknowledge(&key.user_id, ack, Some(self.connection))
-                    .await?;
+                let done = service.acknowledge(&key.user_id, &ack).await?;
                 ("ack", "Acknowledged", json!({ "notification_ids": done }))
             }
             // The others are dealt with before.

@@ -32,7 +32,7 @@ use crate::auth::Principal;
 use crate::feed::Opened;
 use crate::ids::{ClientName, MessageId, NotificationId};
 use crate::limits::FrameMeter;
-use crate::protocol::client::{self, ClientFrame, SessionRef};
+use crate::protocol::client::{self, Ack, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{
@@ -211,6 +211,15 @@ impl Connection {
         let Some(attached) = &self.attached else {
             return;
         };
+        // What this connection acknowledges it need not be told of again; repeats are harmless, should this fail.
+        if let ClientFrame::Command(_, Command::Ack(ack)) = &frame {
+            match ack {
+                Ack::All => self.delivered.clear(),
+                Ack::Ids(ids) => ids.iter().for_each(|id| {
+                    self.delivered.remove(id);
+                }),
+            }
+        }
         let asker = Asker {
             service: Arc::clone(&self.service),
             connection: self.seat.connection(),

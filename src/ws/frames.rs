@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 
-use crate::ids::{ClientName, RunId, SessionId};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::ids::{ClientName, NotificationId, RunId, SessionId};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
@@ -106,18 +109,32 @@ fn response(message: &Message, replay: bool) -> Response<'_> {
     }
 }
 
+/// What the message of a notification keeps beside its text.
+#[derive(Debug, Default, Deserialize)]
+struct Notice {
+    kind: Option<String>,
+    title: Option<String>,
+    data: Option<Value>,
+    priority: Option<String>,
+}
+
 fn in_context(message: &Message, replay: bool) -> Pushed<'_> {
+    let notice: Notice = message
+        .metadata
+        .clone()
+        .and_then(|value| serde_json::from_value(value).ok())
+        .unwrap_or_default();
     Pushed {
         content: Cow::Borrowed(&message.content),
         timestamp: message.created_at,
         // A row in the conversation always names its notification; the message's own id stands in should one not.
         notification_id: message
             .notification_id
-            .unwrap_or(crate::ids::NotificationId(message.message_id.0)),
-        kind: "message".into(),
-        title: None,
-        data: None,
-        priority: "normal".into(),
+            .unwrap_or(NotificationId(message.message_id.0)),
+        kind: notice.kind.unwrap_or_else(|| "message".to_owned()).into(),
+        title: notice.title.map(Cow::Owned),
+        data: notice.data.map(Cow::Owned),
+        priority: notice.priority.unwrap_or_else(|| "normal".to_owned()).into(),
         created_at: message.created_at,
         session_id: Some(message.session_id),
         seq: Some(message.seq),

@@ -226,14 +226,19 @@ impl Connection {
         match signal {
             Signal::Notification(notification) => self.notification(&notification).await,
             Signal::Cleared(ids) => {
-                for id in ids.iter() {
-                    self.delivered.remove(id);
+                let known: Vec<_> = ids
+                    .iter()
+                    .filter(|id| self.delivered.remove(*id))
+                    .copied()
+                    .collect();
+                if known.is_empty() {
+                    return Ok(());
                 }
                 let content = "Acknowledged on another device".into();
                 let cleared = Cleared {
                     content,
                     timestamp,
-                    notification_ids: ids.to_vec(),
+                    notification_ids: known,
                 };
                 self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
                     .await

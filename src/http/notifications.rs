@@ -1,0 +1,167 @@
+//! `/v1/notifications`: a service posts, a user lists and acknowledges. And the original notify function.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::identity::Identity;
+use super::problem::Problem;
+use super::sessions::{body, check_limit};
+use crate::auth::Principal;
+use crate::ids::{NotificationId, SessionId, UserId};
+use crate::protocol::client::{Ack, MAX_PAGE, check_content};
+use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::notice::Notice;
+use crate::protocol::text::Text;
+use crate::service::Service;
+use crate::service::views::{NotificationView, items};
+use crate::store::notifications::NewNotification;
+
+/// The scope that lets a token notify users.
+const NOTIFY_SCOPE: &str = "agent:notify";
+
+/// Whether a token may notify: without the scope 403, whatever the target.
+fn check_scope(caller: &Principal) -> Result<(), Problem> {
+    if caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
+        return Ok(());
+    }
+    let text = "The token's scope must hold agent:notify";
+    Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)))
+}
+
+/// `POST /v1/notifications`: 201 with the row's id; 200 when its key was used before.
+pub(super) async fn post(
+    State(service): State<Arc<Service>>,
+    Identity(caller): Identity,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    check_scope(&caller)?;
+    let mut notice: Notice = body(&bytes)?;
+    notice.check()?;
+    let user =
+        UserId::new(notice.user_id.as_str()).map_err(|error| Problem::bad_request(error.to_string()))?;
+    if let Some(key) = headers.get("idempotency-key") {
+        let key = key
+            .to_str()
+            .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
+        let key = Text::new(key.to_owned()).map_err(Problem::bad_request)?;
+        match &notice.dedupe_key {
+            Some(given) if *given != key => {
+                return Err(Problem::bad_request("dedupe_key and Idempotency-Key differ"));
+            }
+            _ => notice.dedupe_key = Some(key),
+        }
+        notice.check()?;
+    }
+    let id = service.notify(&user, &new(notice)).await?;
+    let status = if id.is_some() {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((
+        status,
+        Json(json!({ "notification_id": id, "duplicate": id.is_none() })),
+    )
+        .into_response())
+}
+
+fn new(notice: Notice) -> NewNotification {
+    let text = |text: Option<Text>| text.map(Text::into_string);
+    NewNotification {
+        session_id: notice.session_id,
+        kind: text(notice.kind),
+        title: text(notice.title),
+        content: notice.content.into_string(),
+        data: notice.data.map(Value::Object),
+        priority: text(notice.priority),
+        dedupe_key: text(notice.dedupe_key),
+        collapse_key: text(notice.collapse_key),
+        deliver_after: notice.deliver_after,
+        expires_at: notice.expires_at,
+        in_context: notice.in_context,
+    }
+}
+
+/// How many.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Size {
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+/// `GET /v1/notifications`: what the user has not acknowledged.
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    Identity(user): Identity,
+    size: Result<Query<Size>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(size) = size.map_err(|_| Problem::bad_request("limit must be a number"))?;
+    let limit = check_limit(size.limit)?.unwrap_or(MAX_PAGE);
+    let pending = service.inbox(&user.user_id, limit).await?;
+    Ok(Json(json!({ "notifications": items::<_, NotificationView>(pending) })).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
+    #[serde(default)]
+    notification_ids: Option<Vec<NotificationId>>,
+    #[serde(default)]
+    all: bool,
+}
+
+/// `POST /v1/notifications/ack`: the user has seen these, or all.
+pub(super) async fn acknowledge(
+    State(service): State<Arc<Service>>,
+    Identity(user): Identity,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    let ack = match body::<Seen>(&bytes)? {
+        Seen {
+            notification_ids: None,
+            all: true,
+        } => Ack::All,
+        Seen {
+            notification_ids: Some(ids),
+            all: false,
+        } if ids.len() <= 1000 => Ack::Ids(ids),
+        _ => {
+            return Err(Problem::bad_request(
+                "notification_ids (at most 1000) or all: true is required",
+            ));
+        }
+    };
+    let done = service.acknowledge(&user.user_id, &ack).await?;
+    Ok(Json(json!({ "notification_ids": done })).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NotifySession {
+    session_id: SessionId,
+    message: Text,
+}
+
+/// `POST /functions/v1/notify_websocket`: the original notify function, on the same terms.
+pub(super) async fn notify_session(
+    State(service): State<Arc<Service>>,
+    Identity(caller): Identity,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    check_scope(&caller)?;
+    let notify: NotifySession = body(&bytes)?;
+    let message = check_content(Some(notify.message))?;
+    let id = service
+        .notify_session(notify.session_id, message.into_string())
+        .await?;
+    Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
+}
