@@ -3,11 +3,13 @@
 //! A look asks what became visible since the snapshot of the look before, so a row whose transaction commits late is found
 //! like any other. Looks are made on a hint and, slowly, without one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::ids::UserId;
 use crate::notify::hub::Hub;
 use crate::notify::mailbox::Signal;
 use crate::protocol::server::Pushed;
@@ -105,6 +107,13 @@ impl Inbox {
     async fn look(&self, since: &str) -> Result<String, StoreError> {
         let users = self.hub.connected_users();
         let (rows, next) = self.store.notifications_since(since, &users, LIMIT).await?;
+        // Whoever connected during the look was not looked for, and may have read what is pending before a row came.
+        let asked: HashSet<&UserId> = users.iter().collect();
+        for user in self.hub.connected_users() {
+            if !asked.contains(&user) {
+                self.hub.resync(&user);
+            }
+        }
         if rows.len() >= LIMIT as usize {
             for user in users {
                 self.hub.resync(&user);
