@@ -170,7 +170,11 @@ BEGIN
     FROM agent.runs AS r
     WHERE r.user_id = p_user AND r.session_id = p_session AND r.client_id = p_client;
     IF FOUND THEN
-        IF p_message IS NOT NULL AND p_message NOT IN (known.query_message_id, known.answer_message_id) THEN
+        -- The same wish names the same question: itself, or any answer to it.
+        IF p_message IS NOT NULL AND p_message NOT IN (known.query_message_id, known.answer_message_id) AND NOT EXISTS (
+               SELECT 1 FROM agent.messages AS a
+               WHERE a.user_id = p_user AND a.session_id = p_session AND a.message_id = p_message
+                 AND a.in_reply_to = known.query_message_id) THEN
             RETURN QUERY SELECT 'conflict', NULL::uuid, NULL::uuid, NULL::uuid, 0;
         ELSE
             RETURN QUERY SELECT 'duplicate', known.run_id, known.query_message_id, known.answer_message_id,
