@@ -11,6 +11,8 @@ mod provider;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turn;
