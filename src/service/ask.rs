@@ -42,6 +42,8 @@ impl Service {
         if let Some(model) = &query.model {
             self.check_model(model.as_str())?;
         }
+        let place = self.runs.place();
+        let has_place = place.is_some();
         let outcome = self
             .appender
             .query(NewQuery {
@@ -55,14 +57,18 @@ impl Service {
                 model: query.model.map(|model| model.into_string()),
                 priority: query.priority,
                 on_busy: query.on_busy,
-                place: self.runs.place(),
+                place,
             })
             .await
             .map_err(|error| unavailable(&error))?;
         match outcome {
             QueryOutcome::Accepted(accepted) => {
                 if accepted.queue_position > 0 && !accepted.duplicate {
-                    self.runs.look_for_work();
+                    if has_place {
+                        self.runs.look_for_work();
+                    } else {
+                        self.runs.offer_work();
+                    }
                 }
                 Ok(accepted)
             }
