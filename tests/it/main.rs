@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod provider;
