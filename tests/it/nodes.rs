@@ -62,16 +62,6 @@ async fn notified(client: &mut TestClient, content: &str) -> Value {
 
 /// Everything that one node's devices are to be told of what happens on another.
 async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, provider: &ScriptedProvider) {
-    provider.on(
-        "Count",
-        Script::new()
-            .text("One ")
-            .wait_for("two")
-            .text("two")
-            .finish("stop")
-            .done(),
-    );
-    provider.on("Endless", Script::new().text("On and ").stall());
     let own = HashMap::from([
         ("q1".to_owned(), "Count".to_owned()),
         ("q2".to_owned(), "Endless".to_owned()),
@@ -81,35 +71,8 @@ async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, 
     let mut laptop = second.resume("alice", &phone.session, 0).await;
     laptop.live().await;
 
-    phone.query("q1", "Count").await;
-    laptop.until(|frame| frame["type"] == "query").await;
-    laptop.until(|frame| frame["event"] == "thinking").await;
-    laptop
-        .until(|frame| frame["type"] == "delta" && frame["content"] == "One ")
-        .await;
-    provider.open("two");
-    laptop
-        .until(|frame| frame["type"] == "delta" && frame["content"] == "two")
-        .await;
-    laptop
-        .until(|frame| frame["type"] == "response" && frame["content"] == "One two")
-        .await;
-
-    phone.query("q2", "Endless").await;
-    let accepted = phone.frames.last().unwrap().clone();
-    laptop
-        .until(|frame| frame["type"] == "delta" && frame["run_id"] == accepted["run_id"])
-        .await;
-    laptop.command("cancel", json!({})).await;
-    for device in [&mut phone, &mut laptop] {
-        let response = device
-            .until(|frame| frame["type"] == "response" && frame["run_id"] == accepted["run_id"])
-            .await;
-        assert_eq!(
-            (&response["state"], &response["content"]),
-            (&json!("cancelled"), &json!("On and "))
-        );
-    }
+    an_answer_shows_while_it_is_written(&mut phone, &mut laptop, provider).await;
+    a_cancel_ends_the_answer_for_both(&mut phone, &mut laptop, provider).await;
     laptop
         .command("rename", json!({ "title": "Another title" }))
         .await;
@@ -132,6 +95,47 @@ async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, 
     let session = phone.session.clone();
     phone.command("delete", json!({ "session_id": session })).await;
     assert_eq!(laptop.closed().await.0, 4509);
+}
+
+async fn an_answer_shows_while_it_is_written(
+    phone: &mut TestClient,
+    laptop: &mut TestClient,
+    provider: &ScriptedProvider,
+) {
+    let script = Script::new().text("One ").wait_for("two").text("two");
+    provider.on("Count", script.finish("stop").done());
+    phone.query("q1", "Count").await;
+    laptop.until(|frame| frame["type"] == "query").await;
+    laptop.until(|frame| frame["event"] == "thinking").await;
+    laptop
+        .until(|frame| frame["type"] == "delta" && frame["content"] == "One ")
+        .await;
+    provider.open("two");
+    laptop
+        .until(|frame| frame["type"] == "response" && frame["content"] == "One two")
+        .await;
+}
+
+async fn a_cancel_ends_the_answer_for_both(
+    phone: &mut TestClient,
+    laptop: &mut TestClient,
+    provider: &ScriptedProvider,
+) {
+    provider.on("Endless", Script::new().text("On and ").stall());
+    let run = phone.query("q2", "Endless").await["run_id"].clone();
+    laptop
+        .until(|frame| frame["type"] == "delta" && frame["run_id"] == run)
+        .await;
+    laptop.command("cancel", json!({})).await;
+    for device in [phone, laptop] {
+        let response = device
+            .until(|frame| frame["type"] == "response" && frame["run_id"] == run)
+            .await;
+        assert_eq!(
+            (&response["state"], &response["content"]),
+            (&json!("cancelled"), &json!("On and "))
+        );
+    }
 }
 
 #[tokio::test]

@@ -505,6 +505,44 @@ async fn a_new_answer_is_added_and_replaces_the_older_in_what_the_model_sees() {
 }
 
 #[tokio::test]
+async fn a_wish_for_a_new_answer_waits_in_line_like_a_query() {
+    let provider = ScriptedProvider::start().await;
+    provider.on("busy", half_then("go"));
+    let mut node = TestNode::start(&provider, &[]).await;
+    let mut client = node.connect("alice").await;
+    let first = client.ask("a", "first").await;
+    let second = client.ask("b", "second").await;
+    client.query("busy", "busy").await;
+    let low = send_query(&mut client, "low", "low", json!({ "priority": "low" })).await;
+    assert_eq!(low["queue_position"], 1);
+    let again = client
+        .command("regenerate", json!({ "message_id": second["message_id"] }))
+        .await;
+    assert_eq!(
+        again["data"]["queue_position"], 1,
+        "before what is of low priority"
+    );
+    let normal = client.query("normal", "normal").await;
+    assert_eq!(normal["queue_position"], 2, "behind what came before it");
+    let last = client
+        .command("regenerate", json!({ "message_id": first["message_id"] }))
+        .await;
+    assert_eq!(last["data"]["queue_position"], 3);
+    let queue = client.command("queue", json!({})).await;
+    let waiting: Vec<&str> = queue["data"]["queue"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(waiting, ["second", "normal", "first", "low"]);
+    provider.open("go");
+    response_to(&mut client, &low["message_id"]).await;
+    assert_eq!(asked(&provider)[3..], ["second", "normal", "first", "low"]);
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_users_runs_are_limited_over_sessions_and_nodes() {
     let provider = ScriptedProvider::start().await;
     for gate in ["one", "two", "three"] {
