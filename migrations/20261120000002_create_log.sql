@@ -98,7 +98,7 @@ COMMENT ON COLUMN agent.runs.query_seq IS 'The question''s place in the session.
 COMMENT ON COLUMN agent.runs.answer_message_id IS 'The answer''s message_id, fixed before its first word.';
 COMMENT ON COLUMN agent.runs.requested_model IS 'Model that the query asked for; null for the session''s or the default.';
 COMMENT ON COLUMN agent.runs.priority IS '-1 to be tried again, 0 interrupt, 1 high, 2 normal, 3 low.';
-COMMENT ON COLUMN agent.runs.queue_order IS 'Order among waiting runs of one priority.';
+COMMENT ON COLUMN agent.runs.queue_order IS 'Order among waiting runs of one priority; where it is equal (a new answer asked for, then a query), by run_id, which grows.';
 COMMENT ON COLUMN agent.runs.attempt IS 'How often it was started.';
 COMMENT ON COLUMN agent.runs.fence IS 'The session''s fence when it was claimed; writes with another are refused.';
 COMMENT ON COLUMN agent.runs.node_id IS 'The process that runs it.';

@@ -195,7 +195,7 @@ BEGIN
             (SELECT r.* FROM agent.runs AS r
              WHERE d.chain AND d.known_seq IS NULL
                AND r.user_id = d.user_id AND r.session_id = d.session_id AND r.state = 'queued'
-             ORDER BY r.priority, r.queue_order
+             ORDER BY r.priority, r.queue_order, r.run_id
              LIMIT 1)
             UNION ALL
             (SELECT r.* FROM agent.runs AS r
@@ -319,7 +319,7 @@ BEGIN
         SELECT count(*) AS n FROM agent.runs AS r
         WHERE d.writes AND NOT d.starts
           AND r.user_id = d.user_id AND r.session_id = d.session_id AND r.state = 'queued'
-          AND (r.priority, r.queue_order) < (d.run_priority, d.run_order)
+          AND (r.priority, r.queue_order, r.run_id) < (d.run_priority, d.run_order, d.run_id)
     ) AS ahead ON true
     LEFT JOIN LATERAL (
         -- Only when a batch whose outcome was unknown is repeated: the run that its first execution started here.
@@ -332,7 +332,7 @@ BEGIN
     LEFT JOIN LATERAL (
         SELECT count(*) AS n FROM agent.runs AS k
         JOIN agent.runs AS r ON r.user_id = k.user_id AND r.session_id = k.session_id AND r.state = 'queued'
-         AND (r.priority, r.queue_order) <= (k.priority, k.queue_order)
+         AND (r.priority, r.queue_order, r.run_id) <= (k.priority, k.queue_order, k.run_id)
         WHERE d.known_seq IS NOT NULL
           AND k.user_id = d.user_id AND k.session_id = d.session_id AND k.run_id = d.known_run AND k.state = 'queued'
     ) AS place ON true

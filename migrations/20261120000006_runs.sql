@@ -22,7 +22,7 @@ BEGIN
             SELECT DISTINCT ON (r.user_id, r.session_id) r.user_id, r.session_id, r.queued_at
             FROM agent.runs AS r
             WHERE r.state = 'queued'
-            ORDER BY r.user_id, r.session_id, r.priority, r.queue_order
+            ORDER BY r.user_id, r.session_id, r.priority, r.queue_order, r.run_id
         ),
         ready AS (
             SELECT h.user_id, h.session_id, h.queued_at,
@@ -56,7 +56,7 @@ BEGIN
           AND r.run_id = (
               SELECT w.run_id FROM agent.runs AS w
               WHERE w.user_id = candidate.user_id AND w.session_id = candidate.session_id AND w.state = 'queued'
-              ORDER BY w.priority, w.queue_order
+              ORDER BY w.priority, w.queue_order, w.run_id
               LIMIT 1)
         RETURNING r.user_id::text, r.session_id, r.run_id, r.query_message_id, r.query_seq, r.answer_message_id,
                   r.requested_model, r.fence, r.attempt, session.watchers;
@@ -167,18 +167,27 @@ DECLARE
     known    record;
     question record;
     waiting  bigint;
+    session  record;
     moment   timestamptz := date_trunc('milliseconds', clock_timestamp());
 BEGIN
-    PERFORM 1 FROM agent.sessions AS s WHERE s.user_id = p_user AND s.session_id = p_session FOR UPDATE;
-    SELECT r.run_id, r.query_message_id, r.answer_message_id, r.state INTO known
+    SELECT s.last_seq INTO session
+    FROM agent.sessions AS s WHERE s.user_id = p_user AND s.session_id = p_session FOR UPDATE;
+    SELECT r.run_id, r.query_message_id, r.answer_message_id, r.state, r.priority, r.queue_order INTO known
     FROM agent.runs AS r
     WHERE r.user_id = p_user AND r.session_id = p_session AND r.client_id = p_client;
     IF FOUND THEN
-        IF p_message IS NOT NULL AND p_message NOT IN (known.query_message_id, known.answer_message_id) THEN
+        -- The same wish names the same question: itself, or any answer to it.
+        IF p_message IS NOT NULL AND p_message NOT IN (known.query_message_id, known.answer_message_id) AND NOT EXISTS (
+               SELECT 1 FROM agent.messages AS a
+               WHERE a.user_id = p_user AND a.session_id = p_session AND a.message_id = p_message
+                 AND a.in_reply_to = known.query_message_id) THEN
             RETURN QUERY SELECT 'conflict', NULL::uuid, NULL::uuid, NULL::uuid, 0;
         ELSE
-            RETURN QUERY SELECT 'duplicate', known.run_id, known.query_message_id, known.answer_message_id,
-                                CASE WHEN known.state = 'queued' THEN 1 ELSE 0 END;
+            -- Counts itself while it waits, and nothing once it runs or has ended.
+            RETURN QUERY SELECT 'duplicate', known.run_id, known.query_message_id, known.answer_message_id, count(*)::integer
+            FROM agent.runs AS r
+            WHERE r.user_id = p_user AND r.session_id = p_session AND r.state = 'queued' AND known.state = 'queued'
+              AND (r.priority, r.queue_order, r.run_id) <= (known.priority, known.queue_order, known.run_id);
         END IF;
         RETURN;
     END IF;
@@ -204,13 +213,13 @@ BEGIN
     END IF;
     INSERT INTO agent.runs (user_id, session_id, run_id, state, client_id, query_message_id, query_seq, answer_message_id,
                             priority, queue_order, queued_at)
-    SELECT p_user, p_session, p_run, 'queued', p_client, question.message_id, question.seq, p_answer, 2, s.last_seq + 1,
-           moment
-    FROM agent.sessions AS s
-    WHERE s.user_id = p_user AND s.session_id = p_session;
+    VALUES (p_user, p_session, p_run, 'queued', p_client, question.message_id, question.seq, p_answer, 2,
+            session.last_seq + 1, moment);
     RETURN QUERY
-    SELECT 'queued', p_run, question.message_id, p_answer,
-           (1 + waiting)::integer;
+    SELECT 'queued', p_run, question.message_id, p_answer, count(*)::integer
+    FROM agent.runs AS r
+    WHERE r.user_id = p_user AND r.session_id = p_session AND r.state = 'queued'
+      AND (r.priority, r.queue_order, r.run_id) <= (2::smallint, session.last_seq + 1, p_run);
 END
 $$;
 COMMENT ON FUNCTION agent.regenerate IS 'Asks for a new answer to a query; called by the server only.';

@@ -188,8 +188,9 @@ impl Feed {
             self.hub.close_room(&room);
             return Ok(());
         };
-        room.rename(session.title.as_deref().map(Arc::from));
+        // The log first: the title that the first question gives is no news, here as on the process that stored it.
         self.catch_up(&room, session.last_seq).await?;
+        room.rename(session.title.as_deref().map(Arc::from));
         self.mirror(&room, &session).await
     }
 

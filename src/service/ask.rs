@@ -13,6 +13,9 @@ use crate::runs::Stop;
 use crate::store::append::{Accepted, NewQuery, QueryOutcome};
 use crate::store::runs::{CancelOutcome, RegenerateOutcome, Waiting};
 
+/// How often a run to be cancelled is looked for: it may change once while the first look is under way, and again.
+const CANCEL_LOOKS: usize = 3;
+
 /// What became of a wish to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cancelled {
@@ -40,7 +43,7 @@ impl Service {
             self.check_model(model.as_str())?;
         }
         let place = self.runs.place();
-        let had_place = place.is_some();
+        let has_place = place.is_some();
         let outcome = self
             .appender
             .query(NewQuery {
@@ -61,10 +64,10 @@ impl Service {
         match outcome {
             QueryOutcome::Accepted(accepted) => {
                 if accepted.queue_position > 0 && !accepted.duplicate {
-                    if had_place {
-                        self.runs.look_for_work()
+                    if has_place {
+                        self.runs.look_for_work();
                     } else {
-                        self.runs.offer_work()
+                        self.runs.offer_work();
                     }
                 }
                 Ok(accepted)
@@ -107,40 +110,48 @@ impl Service {
     /// # Errors
     /// `not_found` when a run is named that this session does not have.
     pub async fn cancel(&self, key: &SessionKey, run: Option<RunId>) -> Result<Cancelled, Refusal> {
+        // Between a look and the deed a run may begin or end; the look itself may have waited for that on an older
+        // snapshot, which shows the run neither in progress nor over. Then look again.
+        for _ in 0..CANCEL_LOOKS {
+            if let Some(cancelled) = self.try_cancel(key, run).await? {
+                return Ok(cancelled);
+            }
+        }
+        match run {
+            Some(_) => Err(Refusal::not_found("run")),
+            None => Ok(Cancelled {
+                run_id: None,
+                state: "none".to_owned(),
+            }),
+        }
+    }
+
+    /// One look. `None` when there is no such run, or it just changed.
+    async fn try_cancel(&self, key: &SessionKey, run: Option<RunId>) -> Result<Option<Cancelled>, Refusal> {
         let outcome = self
             .store
             .cancel_run(key, run)
             .await
             .map_err(|error| unavailable(&error))?;
-        Ok(match outcome {
+        let (run_id, state) = match outcome {
             CancelOutcome::Requested { run_id, node } => {
                 if !self.runs.stop(run_id, Stop::Cancelled)
                     && let Some(node) = node
                 {
                     self.notifier.send(Hint::Cancel(node, key.session_id));
                 }
-                Cancelled {
-                    run_id: Some(run_id),
-                    state: "cancelling".to_owned(),
-                }
+                (run_id, "cancelling".to_owned())
             }
-            CancelOutcome::Queued(run_id) => {
-                self.take_out(key, run_id).await?;
-                Cancelled {
-                    run_id: Some(run_id),
-                    state: "cancelled".to_owned(),
-                }
+            CancelOutcome::Queued(run_id) if self.take_out(key, run_id).await? => {
+                (run_id, "cancelled".to_owned())
             }
-            CancelOutcome::Ended { run_id, state } => Cancelled {
-                run_id: Some(run_id),
-                state,
-            },
-            CancelOutcome::Nothing if run.is_some() => return Err(Refusal::not_found("run")),
-            CancelOutcome::Nothing => Cancelled {
-                run_id: None,
-                state: "none".to_owned(),
-            },
-        })
+            CancelOutcome::Ended { run_id, state } => (run_id, state),
+            CancelOutcome::Queued(_) | CancelOutcome::Nothing => return Ok(None),
+        };
+        Ok(Some(Cancelled {
+            run_id: Some(run_id),
+            state,
+        }))
     }
 
     /// Takes a waiting query out of the queue.
@@ -154,19 +165,25 @@ impl Service {
             .await
             .map_err(|error| unavailable(&error))?;
         let run = run.ok_or_else(|| Refusal::not_found("waiting query"))?;
-        self.take_out(key, run).await?;
-        Ok(run)
+        if self.take_out(key, run).await? {
+            Ok(run)
+        } else {
+            Err(Refusal::not_found("waiting query"))
+        }
     }
 
-    async fn take_out(&self, key: &SessionKey, run: RunId) -> Result<(), Refusal> {
+    /// Ends a waiting run. `false` when it does not wait any more.
+    async fn take_out(&self, key: &SessionKey, run: RunId) -> Result<bool, Refusal> {
         let watchers = self
             .store
             .unqueue_run(key, run)
             .await
             .map_err(|error| unavailable(&error))?;
-        let watchers = watchers.ok_or_else(|| Refusal::not_found("waiting query"))?;
+        let Some(watchers) = watchers else {
+            return Ok(false);
+        };
         self.feed.changed(key.session_id, &watchers);
-        Ok(())
+        Ok(true)
     }
 
     /// What waits in a session.

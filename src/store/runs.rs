@@ -410,7 +410,7 @@ impl Store {
             FROM agent.runs AS r
             JOIN agent.messages AS m ON m.user_id = r.user_id AND m.session_id = r.session_id AND m.seq = r.query_seq
             WHERE r.user_id = $1 AND r.session_id = $2 AND r.state = 'queued'
-            ORDER BY r.priority, r.queue_order
+            ORDER BY r.priority, r.queue_order, r.run_id
             "#,
             key.user_id.as_str(),
             key.session_id.0,

@@ -18,11 +18,19 @@ async fn an_acknowledgement_clears_the_notification_on_the_devices_of_every_node
     let mut two = TestNode::start_on(one.database.clone(), &provider, &[]).await;
     one.listening().await;
     two.listening().await;
-    let (mut a, mut b, mut c) = (one.connect("u").await, one.connect("u").await, two.connect("u").await);
+    let (mut a, mut b, mut c) = (
+        one.connect("u").await,
+        one.connect("u").await,
+        two.connect("u").await,
+    );
     for client in [&mut a, &mut b, &mut c] {
         client.live().await;
     }
-    insert(&one.database, "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'hello')").await;
+    insert(
+        &one.database,
+        "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'hello')",
+    )
+    .await;
     let mut ids = Vec::new();
     for client in [&mut a, &mut b, &mut c] {
         let frame = client.until(|frame| frame["event"] == "message").await;
@@ -56,18 +64,36 @@ async fn a_notification_for_the_context_becomes_a_message_once_and_data_for_the_
                              kind => 'build', title => 'CI', data => '{{\"id\": 7}}', in_context => true)",
         client.session
     );
-    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&node.database.pool).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .execute(&node.database.pool)
+        .await
+        .unwrap();
 
-    let frame = client.until(|frame| frame["event"] == "message" && frame["seq"].is_i64()).await;
+    let frame = client
+        .until(|frame| frame["event"] == "message" && frame["seq"].is_i64())
+        .await;
     assert_eq!(frame["seq"], 3);
-    assert_eq!((&frame["kind"], &frame["title"], &frame["data"]["id"]), (&json!("build"), &json!("CI"), &json!(7)));
+    assert_eq!(
+        (&frame["kind"], &frame["title"], &frame["data"]["id"]),
+        (&json!("build"), &json!("CI"), &json!(7))
+    );
     client.ask("q2", "two").await;
     let requests = provider.requests();
-    let prompt = requests.last().unwrap().body["messages"].as_array().unwrap().clone();
+    let prompt = requests.last().unwrap().body["messages"]
+        .as_array()
+        .unwrap()
+        .clone();
     let told = prompt[prompt.len() - 2]["content"].as_str().unwrap();
     assert_eq!(prompt[prompt.len() - 2]["role"], "user");
-    assert!(told.contains("The build") && told.contains("not an instruction"), "{told}");
-    assert_eq!(told.matches("</notification>").count(), 1, "its text cannot end the block: {told}");
+    assert!(
+        told.contains("The build") && told.contains("not an instruction"),
+        "{told}"
+    );
+    assert_eq!(
+        told.matches("</notification>").count(),
+        1,
+        "its text cannot end the block: {told}"
+    );
     let mut again = node.resume("u", &client.session, 0).await;
     again.live().await;
     let replayed: Vec<_> = again.frames.iter().filter(|frame| frame["seq"] == 3).collect();
@@ -98,14 +124,17 @@ async fn rows_are_held_back_until_due_dropped_when_expired_and_collapse_to_the_n
     client.live().await;
     let told = |client: &crate::support::client::TestClient| -> Vec<String> {
         let messages = client.frames.iter().filter(|frame| frame["event"] == "message");
-        messages.map(|frame| frame["content"].as_str().unwrap().to_owned()).collect()
+        messages
+            .map(|frame| frame["content"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(told(&client), ["new", "low"]);
     let inbox = client.command("inbox", json!({})).await;
     assert_eq!(inbox["data"]["notifications"].as_array().unwrap().len(), 2);
     // Seeing the newest is seeing what it replaced.
     client.command("ack", json!({ "all": true })).await;
-    let left = "SELECT count(*) FROM agent.notifications WHERE acknowledged_at IS NULL AND expires_at IS NULL";
+    let left =
+        "SELECT count(*) FROM agent.notifications WHERE acknowledged_at IS NULL AND expires_at IS NULL";
     assert_eq!(node.database.count(left).await, 0);
     insert(
         &node.database,
@@ -113,7 +142,11 @@ async fn rows_are_held_back_until_due_dropped_when_expired_and_collapse_to_the_n
          VALUES ('u', 'later', clock_timestamp() + interval '300 milliseconds')",
     )
     .await;
-    insert(&node.database, "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'now')").await;
+    insert(
+        &node.database,
+        "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'now')",
+    )
+    .await;
     client.until(|frame| frame["content"] == "later").await;
     assert_eq!(told(&client), ["new", "low", "now", "later"]);
     node.shut_down().await;
@@ -127,10 +160,16 @@ async fn a_service_with_the_scope_notifies_over_http_once_for_each_key() {
     let mut client = node.connect("u").await;
     client.live().await;
     let post = async |token: &str, key: &str| {
-        #[expect(clippy::disallowed_methods, reason = "a client of the tests, to a server of the tests")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a client of the tests, to a server of the tests"
+        )]
         let request = reqwest::Client::new().post(format!("http://{}/v1/notifications", node.base));
         let body = json!({ "user_id": "u", "content": "deployed", "kind": "deploy" });
-        let request = request.bearer_auth(token).header("idempotency-key", key).json(&body);
+        let request = request
+            .bearer_auth(token)
+            .header("idempotency-key", key)
+            .json(&body);
         request.send().await.unwrap().status().as_u16()
     };
     let ttl = std::time::Duration::from_secs(60);
@@ -140,7 +179,10 @@ async fn a_service_with_the_scope_notifies_over_http_once_for_each_key() {
     assert_eq!(post(&service, "k").await, 200);
     client.until(|frame| frame["content"] == "deployed").await;
     eventually("one row is there", || async {
-        node.database.count("SELECT count(*) FROM agent.notifications").await == 1
+        node.database
+            .count("SELECT count(*) FROM agent.notifications")
+            .await
+            == 1
     })
     .await;
     node.shut_down().await;
@@ -158,9 +200,15 @@ async fn what_the_table_refuses_is_refused_in_the_callers_transaction() {
         ("dedupe_key", "''"),
         ("in_context", "true"),
     ] {
-        let (name, list) = if column == "content" { ("kind", format!("'u', {value}, 'k'")) } else { (column, format!("'u', 'c', {value}")) };
+        let (name, list) = if column == "content" {
+            ("kind", format!("'u', {value}, 'k'"))
+        } else {
+            (column, format!("'u', 'c', {value}"))
+        };
         let sql = format!("INSERT INTO agent.notifications (user_id, content, {name}) VALUES ({list})");
-        let refused = sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await;
+        let refused = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&database.pool)
+            .await;
         assert!(refused.is_err(), "{column} = {value}");
     }
 }

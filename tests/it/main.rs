@@ -3,13 +3,23 @@
 //! Each module stands under `cfg(test)`, which always holds here: it is how clippy knows its helpers for test code.
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod inbox;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

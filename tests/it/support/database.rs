@@ -87,6 +87,22 @@ impl TestDatabase {
         Self { url, pool }
     }
 
+    /// A session's messages as they are stored: `seq` → (role, content), as a transcript of frames has them.
+    pub(crate) async fn transcript(
+        &self,
+        session: &str,
+    ) -> std::collections::BTreeMap<i64, (String, String)> {
+        let session: uuid::Uuid = session.parse().unwrap();
+        sqlx::query_as("SELECT seq, role, content FROM agent.messages WHERE session_id = $1")
+            .bind(session)
+            .fetch_all(&self.pool)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(seq, role, content)| (seq, (role, content)))
+            .collect()
+    }
+
     /// One number.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
