@@ -7,6 +7,8 @@ mod postgres;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod reliability;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod turn;

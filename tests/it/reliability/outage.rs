@@ -1,0 +1,119 @@
+//! Postgres going away and coming back, with clients connected.
+
+use std::time::Duration;
+
+use crate::support::eventually;
+use crate::support::fleet::Fleet;
+use crate::support::provider::{Script, ScriptedProvider};
+
+/// As long as a quick failover, and longer than the lease of a test's node.
+const OUTAGE: Duration = Duration::from_secs(3);
+
+async fn notify(fleet: &Fleet, content: &str) {
+    sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ('alice', $1)")
+        .bind(content)
+        .execute(&fleet.database.pool)
+        .await
+        .unwrap();
+}
+
+/// Whether the node serves and hears.
+async fn is_ready(fleet: &Fleet) -> bool {
+    let (status, body) = fleet.node(0).ready().await;
+    status == 200 && body["status"] == "ready"
+}
+
+#[tokio::test]
+async fn postgres_refusing_for_seconds_costs_time_and_nothing_else() {
+    let provider = ScriptedProvider::start().await;
+    provider.on(
+        "through",
+        Script::new()
+            .text("from before ")
+            .wait_for("back")
+            .text("to after")
+            .finish("stop")
+            .done(),
+    );
+    // Polling so slow that what is heard afterwards was heard by LISTEN.
+    let mut fleet = Fleet::start(1, &provider, &[("POLL_INTERVAL_MS", "60000")]).await;
+    for _ in 0..3 {
+        let session = fleet.session("alice").await;
+        for _ in 0..2 {
+            fleet.device("alice", &session, 0);
+        }
+    }
+    eventually("the node is ready", || is_ready(&fleet)).await;
+    fleet.devices[0].ask("through", "through", "enqueue");
+    fleet.acknowledged().await;
+    provider.wait_for(|tally| tally.calls == 1).await;
+
+    fleet.proxy(0).refuse();
+    for (n, device) in fleet.devices.iter().enumerate() {
+        device.ask(&format!("during-{n}"), "asked meanwhile", "enqueue");
+    }
+    eventually("/readyz says so", || async {
+        fleet.node(0).ready().await.0 == 503
+    })
+    .await;
+    tokio::time::sleep(OUTAGE).await;
+    assert_eq!(fleet.node(0).ready().await.0, 503);
+    fleet.proxy(0).restore();
+    provider.open("back");
+
+    eventually("the node is ready again", || is_ready(&fleet)).await;
+    notify(&fleet, "heard after the outage").await;
+    fleet.rest().await;
+    assert_eq!(fleet.verify().await.accepted, 7);
+    let through: (String, String) = sqlx::query_as(
+        "SELECT a.state, a.content FROM agent.messages AS a JOIN agent.messages AS q ON q.message_id = a.in_reply_to
+         WHERE q.client_id = 'through'",
+    )
+    .fetch_one(&fleet.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(
+        through,
+        ("complete".to_owned(), "from before to after".to_owned())
+    );
+    let devices = fleet.devices.clone();
+    eventually("the notification arrived everywhere", || {
+        std::future::ready(
+            devices
+                .iter()
+                .all(|device| device.memory().notifications.len() == 1),
+        )
+    })
+    .await;
+    fleet.shut_down().await;
+}
+
+#[tokio::test]
+async fn connections_that_are_cut_or_stall_are_replaced_and_what_they_carried_is_not_lost() {
+    let provider = ScriptedProvider::start().await;
+    let mut fleet = Fleet::start(1, &provider, &[]).await;
+    let session = fleet.session("alice").await;
+    for _ in 0..2 {
+        fleet.device("alice", &session, 0);
+    }
+    let mut asked = 0;
+    for round in 0..10 {
+        for (n, device) in fleet.devices.iter().enumerate() {
+            device.ask(&format!("q{round}-{n}"), "Hello", "enqueue");
+            asked += 1;
+        }
+        if round % 3 == 2 {
+            fleet.proxy(0).stall();
+            // Long enough for what is under way to be caught in the middle.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        fleet.proxy(0).cut();
+        fleet.proxy(0).restore();
+        fleet.acknowledged().await;
+    }
+
+    fleet.rest().await;
+
+    assert_eq!(fleet.verify().await.accepted, asked);
+    fleet.shut_down().await;
+}
