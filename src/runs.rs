@@ -231,6 +231,11 @@ impl Runs {
         self.running().contains_key(&run)
     }
 
+    /// The runs that are executed here.
+    fn executing(&self) -> Vec<RunId> {
+        self.running().keys().copied().collect()
+    }
+
     /// How many runs there are here.
     pub fn count(&self) -> usize {
         self.running().len()

@@ -22,15 +22,24 @@ const DEAD_NODES_KEPT: Duration = Duration::from_secs(3600);
 /// How long the pieces of a finished answer are kept: the message is the truth by then.
 const CHUNKS_KEPT: Duration = Duration::from_secs(300);
 
-/// After this long, a run that is this process's in the store but not in memory counts as orphaned: the connection broke
-/// when it was claimed, and nobody learned of it.
-const STRAY_AFTER: Duration = Duration::from_secs(20);
+/// After this many leases, a run that is this process's in the store but not in memory counts as orphaned: the connection
+/// broke when it was claimed, and nobody learned of it.
+const STRAY_AFTER_LEASES: u32 = 2;
 
 /// How often cancellations are looked for without a hint, while there are runs.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// The most that is taken over or removed at a time.
 const BATCH: u32 = 50;
+
+/// What one look at what the dead left behind came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reaped {
+    /// Everything that can be done now.
+    All,
+    /// As much as one look takes: there may be more.
+    Full,
+}
 
 /// The task that renews, reaps and sweeps.
 #[derive(Debug)]
@@ -64,7 +73,8 @@ impl Lease {
         loop {
             tokio::select! {
                 _ = renew.tick() => self.renew().await,
-                _ = reap.tick() => self.reap().await,
+                // Where there may be more, at once, but by way of the loop: renewing the lease comes in between.
+                _ = reap.tick() => if self.reap().await == Reaped::Full { reap.reset_immediately() },
                 _ = sweep.tick() => self.sweep().await,
                 _ = cancel.tick() => self.runs.look_for_cancellation(None).await,
             }
@@ -92,22 +102,35 @@ impl Lease {
         }
     }
 
-    async fn reap(&self) {
+    async fn reap(&self) -> Reaped {
         let settled = self
             .held_since
             .is_some_and(|since| since.elapsed() >= self.runs.policy.lease);
         if !settled {
-            return;
+            return Reaped::All;
         }
         let orphans = match self
             .runs
             .context
             .store
-            .orphans(self.runs.context.node, STRAY_AFTER, BATCH)
+            .orphans(
+                self.runs.context.node,
+                &self.runs.executing(),
+                self.runs.policy.lease * STRAY_AFTER_LEASES,
+                BATCH,
+            )
             .await
         {
             Ok(orphans) => orphans,
-            Err(error) => return tracing::warn!(error = %error, "orphaned runs could not be looked for"),
+            Err(error) => {
+                tracing::warn!(error = %error, "orphaned runs could not be looked for");
+                return Reaped::All;
+            }
+        };
+        let mut reaped = if orphans.len() >= BATCH as usize {
+            Reaped::Full
+        } else {
+            Reaped::All
         };
         for orphan in orphans
             .into_iter()
@@ -115,8 +138,10 @@ impl Lease {
         {
             if let Err(error) = self.recover(&orphan.run).await {
                 tracing::warn!(error = %error, run = %orphan.run.run_id, "an orphaned run could not be recovered yet");
+                reaped = Reaped::All;
             }
         }
+        reaped
     }
 
     /// Takes a dead process's run over and ends it truthfully: what was stored stands as incomplete; where nothing was,
