@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use super::serve;
+use crate::support::chaos::ChaosProxy;
+use crate::support::client::TestClient;
+use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::fleet::Fleet;
+use crate::support::node::{token, values};
+use crate::support::process::ServeProcess;
 use crate::support::provider::{Script, ScriptedProvider};
 
 /// As long as a quick failover, and longer than the lease of a test's node.
@@ -116,4 +122,46 @@ async fn connections_that_are_cut_or_stall_are_replaced_and_what_they_carried_is
 
     assert_eq!(fleet.verify().await.accepted, asked);
     fleet.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgres_is_back() {
+    let provider = ScriptedProvider::start().await;
+    provider.on("first", Script::new().text("long").wait_for("never"));
+    let database = TestDatabase::new().await;
+    let proxy = ChaosProxy::start(&database.url);
+    let crowded = serve("crowded", &database, &provider, &[("MAX_RUNS_PER_USER", "1")]).await;
+    for question in ["first", "second"] {
+        TestClient::connect(&crowded.base, &token("alice"), "")
+            .await
+            .query("q", question)
+            .await;
+    }
+    // Prompts cannot be read while this holds, but runs can be claimed.
+    let mut lock = database.pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE agent.messages IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    // A lease so long that nothing but the release itself can free the session in time.
+    let changes = [("MAX_RUNS_PER_USER", "0"), ("LEASE_MS", "60000")];
+    let _free = ServeProcess::start("free", values(&provider.base_url(), &proxy.url, &changes)).await;
+    eventually("the second run is claimed", || async {
+        database
+            .count("SELECT count(*) FROM agent.runs WHERE state = 'running'")
+            .await
+            == 2
+    })
+    .await;
+
+    proxy.cut();
+    lock.rollback().await.unwrap();
+
+    eventually("the second run is complete", || async {
+        database
+            .count("SELECT count(*) FROM agent.runs WHERE state = 'complete'")
+            .await
+            == 1
+    })
+    .await;
 }
