@@ -8,7 +8,7 @@ use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::fleet::Fleet;
-use crate::support::node::{token, values};
+use crate::support::node::{TestNode, token, values};
 use crate::support::process::ServeProcess;
 use crate::support::provider::{Script, ScriptedProvider};
 
@@ -164,4 +164,35 @@ async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgr
             == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_quicker_than_the_hint_is_kept_by_the_next_node() {
+    let provider = ScriptedProvider::start().await;
+    let mut first = TestNode::start(&provider, &[]).await;
+    let proxy = ChaosProxy::start(&first.database.url);
+    let slow_poll = [("POLL_INTERVAL_MS", "60000")];
+    let mut next =
+        TestNode::start_with(first.database.clone(), proxy.url.clone(), &provider, &slow_poll).await;
+    next.listening().await;
+    let mut client = first.connect("alice").await;
+    // The next node knows the session, and hears nothing of it from here on.
+    let mut watcher = next.resume("alice", &client.session, 0).await;
+    watcher.live().await;
+    proxy.stall();
+    client.ask("q1", "Hello").await;
+
+    let mut moved = next.resume("alice", &client.session, 2).await;
+    moved.live().await;
+
+    let again: Vec<_> = moved
+        .frames
+        .iter()
+        .filter(|frame| !frame["seq"].is_null())
+        .collect();
+    assert!(again.is_empty(), "sent again: {again:#?}");
+    assert_eq!(moved.frames[0]["head"], 2);
+    proxy.restore();
+    next.shut_down().await;
+    first.shut_down().await;
 }
