@@ -183,12 +183,15 @@ impl Device {
 }
 
 impl Memory {
+    /// Counts a query that goes out. One that is sent again may be accepted after all.
     fn count(&mut self, frame: &Value) {
         if frame["type"] == "query" {
-            *self
-                .sent
-                .entry(frame["id"].as_str().unwrap().to_owned())
-                .or_default() += 1;
+            let id = frame["id"].as_str().unwrap();
+            let sent = self.sent.entry(id.to_owned()).or_default();
+            *sent += 1;
+            if *sent > 1 {
+                self.refused.remove(id);
+            }
         }
     }
 

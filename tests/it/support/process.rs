@@ -145,6 +145,8 @@ pub(crate) struct ServeProcess {
     pub(crate) process: Process,
     /// Where clients connect.
     pub(crate) base: String,
+    /// Its number in the database.
+    pub(crate) node_id: i32,
 }
 
 impl ServeProcess {
@@ -158,16 +160,18 @@ impl ServeProcess {
             settings.insert(name.to_owned(), value.to_owned());
         }
         let mut process = Process::start(name, "serve", &settings);
-        let mut base = None;
+        let mut served = None;
         eventually("the process serves", || {
             assert!(process.is_alive(), "{name} ended instead of serving");
-            base = process.stderr().lines().find_map(served_address);
-            std::future::ready(base.is_some())
+            served = process.stderr().lines().find_map(serving);
+            std::future::ready(served.is_some())
         })
         .await;
+        let (base, node_id) = served.unwrap();
         Self {
             process,
-            base: base.unwrap(),
+            base,
+            node_id,
         }
     }
 
@@ -178,10 +182,14 @@ impl ServeProcess {
     }
 }
 
-/// The address in the line that a server logs once it serves.
-fn served_address(line: &str) -> Option<String> {
+/// The address and the number in the line that a server logs once it serves.
+fn serving(line: &str) -> Option<(String, i32)> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    (line["fields"]["message"] == "serving").then(|| line["fields"]["address"].as_str().unwrap().to_owned())
+    let fields = &line["fields"];
+    (fields["message"] == "serving").then(|| {
+        let node_id = fields["node"].as_str().unwrap().parse().unwrap();
+        (fields["address"].as_str().unwrap().to_owned(), node_id)
+    })
 }
 
 /// A plain GET: status and body.
