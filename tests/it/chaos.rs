@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::database::environment;
+use crate::support::eventually;
 use crate::support::fleet::{Fleet, Verdict};
 use crate::support::process::ServeProcess;
 use crate::support::provider::{Script, ScriptedProvider};
@@ -42,7 +43,7 @@ struct Drive {
     answers: BTreeMap<String, String>,
     /// The ids that each device has used.
     asked: HashMap<usize, Vec<String>>,
-    notified: HashMap<usize, usize>,
+    notified: HashMap<String, usize>,
     /// Runs that a killed node was writing, and when it was killed, by the database's clock in seconds.
     orphans: Vec<(uuid::Uuid, f64)>,
     /// Stalls so far: each has a gate of its own.
@@ -156,8 +157,9 @@ impl Drive {
     }
 
     async fn notify(&mut self, user: usize) {
+        let user = format!("user-{user}");
         sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ($1, 'Look')")
-            .bind(format!("user-{user}"))
+            .bind(&user)
             .execute(&self.fleet.database.pool)
             .await
             .unwrap();
@@ -197,25 +199,21 @@ impl Drive {
         }
     }
 
+    /// Whether every device has received every notification of its user, and no other.
+    fn are_all_notified(&self) -> bool {
+        self.fleet.devices.iter().all(|device| {
+            let n = self.notified.get(&device.user).copied().unwrap_or_default();
+            device.memory().notifications.len() == n
+        })
+    }
+
     async fn verify(&self) -> Verdict {
-        let verdict = self.fleet.verify().await;
+        eventually("every device is notified", || {
+            std::future::ready(self.are_all_notified())
+        })
+        .await;
         self.verify_texts().await;
-        for (user, n) in &self.notified {
-            for device in self
-                .fleet
-                .devices
-                .iter()
-                .filter(|device| device.user == format!("user-{user}"))
-            {
-                let received = device.memory().notifications.len();
-                assert_eq!(
-                    received, *n,
-                    "{} received {received} of {n} notifications",
-                    device.name
-                );
-            }
-        }
-        verdict
+        self.fleet.verify().await
     }
 
     /// Each answer is what the provider said, or a beginning of it that does not claim to be more.

@@ -2,46 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use super::{is_response, resume, serve};
+use super::{is_response, resume, runs, serve};
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
 use crate::support::device::Device;
 use crate::support::fleet::Fleet;
 use crate::support::node::token;
+use crate::support::process::ServeProcess;
 use crate::support::provider::{Script, ScriptedProvider};
 
 /// Clients beside those that ask, to see closes spread.
 const ONLOOKERS: usize = 12;
 
-#[tokio::test]
-async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
-    let provider = ScriptedProvider::start().await;
+/// Three clients whose answers can end within the window, has not begun, and cannot end.
+async fn askers(node: &ServeProcess, provider: &ScriptedProvider) -> Vec<TestClient> {
+    let said = |script: Script| script.finish("stop").done();
     provider.on(
         "finish",
-        Script::new()
-            .text("start ")
-            .wait_for("draining")
-            .text("end")
-            .finish("stop")
-            .done(),
+        said(Script::new().text("start ").wait_for("draining").text("end")),
     );
     provider.on(
         "nothing yet",
-        Script::new()
-            .head()
-            .wait_for("gone")
-            .text("at last")
-            .finish("stop")
-            .done(),
+        said(Script::new().head().wait_for("gone").text("at last")),
     );
     provider.on("endless", Script::new().text("never done").wait_for("never"));
-    let database = TestDatabase::new().await;
-    let drain = [("DRAIN_SECONDS", "2")];
-    let mut leaving = serve("leaving", &database, &provider, &drain).await;
-    let staying = serve("staying", &database, &provider, &drain).await;
     let mut askers = Vec::new();
     for question in ["finish", "nothing yet", "endless"] {
-        let mut client = TestClient::connect(&leaving.base, &token("alice"), "").await;
+        let mut client = TestClient::connect(&node.base, &token("alice"), "").await;
         client.query("q", question).await;
         client.until(|frame| frame["event"] == "thinking").await;
         if question != "nothing yet" {
@@ -50,15 +37,37 @@ async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
         askers.push(client);
     }
     provider.wait_for(|tally| tally.calls == 3).await;
-    let mut onlookers = Vec::new();
+    askers
+}
+
+/// State and text of a session's answer, as a node shows it.
+async fn answer(node: &ServeProcess, session: &str) -> (String, String) {
+    let mut client = resume(node, session).await;
+    let replayed = client.frames.iter().find(|frame| is_response(frame)).cloned();
+    let response = match replayed {
+        Some(response) => response,
+        None => client.until(is_response).await,
+    };
+    let text = |field: &str| response[field].as_str().unwrap().to_owned();
+    (text("state"), text("content"))
+}
+
+#[tokio::test]
+async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
+    let provider = ScriptedProvider::start().await;
+    let database = TestDatabase::new().await;
+    let drain = [("DRAIN_SECONDS", "2")];
+    let mut leaving = serve("leaving", &database, &provider, &drain).await;
+    let staying = serve("staying", &database, &provider, &drain).await;
+    let mut clients = askers(&leaving, &provider).await;
     for _ in 0..ONLOOKERS {
-        onlookers.push(TestClient::connect(&leaving.base, &token("bob"), "").await);
+        clients.push(TestClient::connect(&leaving.base, &token("bob"), "").await);
     }
 
     leaving.process.terminate();
 
     let mut waits = BTreeSet::new();
-    for client in askers.iter_mut().chain(&mut onlookers) {
+    for client in &mut clients {
         let draining = client.until(|frame| frame["event"] == "draining").await;
         waits.insert(draining["retry_after_ms"].as_u64().unwrap());
     }
@@ -68,22 +77,14 @@ async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
         "within the window: {waits:?}"
     );
     provider.open("draining");
-    for client in askers.iter_mut().chain(&mut onlookers) {
+    for client in &mut clients {
         assert_eq!(client.closed().await.0, 1012);
     }
     assert!(leaving.process.exit().await.success());
     provider.open("gone");
     let mut ends = Vec::new();
-    for asker in &askers {
-        let mut client = resume(&staying, &asker.session).await;
-        let response = match client.frames.iter().find(|frame| is_response(frame)) {
-            Some(response) => response.clone(),
-            None => client.until(is_response).await,
-        };
-        ends.push((
-            response["state"].as_str().unwrap().to_owned(),
-            response["content"].as_str().unwrap().to_owned(),
-        ));
+    for asker in &clients[..3] {
+        ends.push(answer(&staying, &asker.session).await);
     }
     let expected = [
         ("complete", "start end"),
@@ -94,17 +95,8 @@ async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
         ends,
         expected.map(|(state, text)| (state.to_owned(), text.to_owned()))
     );
-    let attempts: Vec<i32> = sqlx::query_scalar("SELECT attempt FROM agent.runs ORDER BY queued_at")
-        .fetch_all(&database.pool)
-        .await
-        .unwrap();
+    let attempts: Vec<i32> = runs(&database).await.into_iter().map(|run| run.1).collect();
     assert_eq!(attempts, [1, 2, 1], "only what had shown nothing was tried again");
-    assert_eq!(
-        database
-            .count("SELECT count(*) FROM agent.runs WHERE state IN ('queued', 'running')")
-            .await,
-        0
-    );
 }
 
 /// A hundred clients: the contract's thousand does not fit a test that shares two cores.

@@ -117,7 +117,7 @@ async fn a_query_that_kills_every_node_that_tries_it_fails_after_the_last_attemp
 /// A node's own long answers must not hide those of the dead: the look for orphans is bounded.
 #[tokio::test]
 async fn a_busy_node_recovers_more_runs_of_a_dead_one_than_fit_one_look_besides_its_own() {
-    const N: usize = 60;
+    const N: i64 = 60;
     let provider = ScriptedProvider::start().await;
     provider.on("long", Script::new().text("still ").wait_for("never"));
     let database = TestDatabase::new().await;
@@ -136,7 +136,7 @@ async fn a_busy_node_recovers_more_runs_of_a_dead_one_than_fit_one_look_besides_
         database
             .count("SELECT count(DISTINCT run_id) FROM agent.chunks")
             .await
-            == 2 * N as i64
+            == 2 * N
     })
     .await;
     // As after some minutes.
@@ -151,8 +151,8 @@ async fn a_busy_node_recovers_more_runs_of_a_dead_one_than_fit_one_look_besides_
         "the dead node's answers have ended and the others go on",
         || async {
             let count = |state: &'static str| database.count(state);
-            count("SELECT count(*) FROM agent.runs WHERE state = 'incomplete'").await == N as i64
-                && count("SELECT count(*) FROM agent.runs WHERE state = 'running'").await == N as i64
+            count("SELECT count(*) FROM agent.runs WHERE state = 'incomplete'").await == N
+                && count("SELECT count(*) FROM agent.runs WHERE state = 'running'").await == N
         },
     )
     .await;

@@ -196,3 +196,81 @@ async fn a_cursor_that_is_quicker_than_the_hint_is_kept_by_the_next_node() {
     next.shut_down().await;
     first.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_node_cut_off_longer_than_its_lease_cannot_write_over_what_the_others_decided() {
+    let provider = ScriptedProvider::start().await;
+    let script = Script::new().text("one ").text("two ").wait_for("too late");
+    provider.on("count", script.text("three").finish("stop").done());
+    let mut fleet = Fleet::start(2, &provider, &[]).await;
+    let session = fleet.session("alice").await;
+    for node in 0..2 {
+        fleet.device("alice", &session, node);
+    }
+    fleet.devices[0].ask("q1", "count", "enqueue");
+    let database = fleet.database.clone();
+    eventually("the text is stored", || async {
+        database
+            .count("SELECT coalesce(sum(octet_length(content)), 0) FROM agent.chunks")
+            .await
+            == 8
+    })
+    .await;
+
+    fleet.proxy(0).refuse();
+    eventually("the other node has ended the run", || async {
+        database
+            .count("SELECT count(*) FROM agent.runs WHERE state = 'incomplete'")
+            .await
+            == 1
+    })
+    .await;
+    provider.open("too late");
+    provider.wait_for(|tally| tally.played == 1).await;
+    fleet.proxy(0).restore();
+    fleet.devices[0].ask("q2", "And on?", "enqueue");
+
+    fleet.rest().await;
+    assert_eq!(fleet.verify().await.accepted, 2);
+    let answers: Vec<(String, String)> =
+        sqlx::query_as("SELECT state, content FROM agent.messages WHERE role = 'assistant' ORDER BY seq")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    assert_eq!(answers[0], ("incomplete".to_owned(), "one two ".to_owned()));
+    assert_eq!(answers[1].0, "complete");
+    assert_eq!(answers.len(), 2);
+    fleet.shut_down().await;
+}
+
+#[tokio::test]
+async fn without_the_listening_connection_polling_delivers_and_readyz_says_degraded_until_it_is_back() {
+    let provider = ScriptedProvider::start().await;
+    let database = TestDatabase::new().await;
+    let proxy = ChaosProxy::start(&database.url);
+    let mut settings = values(&provider.base_url(), &database.url, &[]);
+    settings.insert("LISTEN_DATABASE_URL".to_owned(), proxy.url.clone());
+    let node = ServeProcess::start("node", settings).await;
+    eventually("it hears", || async { node.ready().await.1["status"] == "ready" }).await;
+    let mut client = TestClient::connect(&node.base, &token("alice"), "").await;
+    client.live().await;
+
+    proxy.refuse();
+
+    eventually("it is degraded", || async {
+        let (status, body) = node.ready().await;
+        status == 200 && body["status"] == "degraded" && body["notify"] == "unavailable"
+    })
+    .await;
+    sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ('alice', 'Polled')")
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    client.until(|frame| frame["content"] == "Polled").await;
+    assert_eq!(client.ask("q", "Hello").await["state"], "complete");
+    proxy.restore();
+    eventually("it hears again", || async {
+        node.ready().await.1["status"] == "ready"
+    })
+    .await;
+}

@@ -172,7 +172,7 @@ impl Fleet {
                 session
                     .iter()
                     .map(|message| message.0)
-                    .eq(1..=session.len() as i64),
+                    .eq(1..=i64::try_from(session.len()).unwrap()),
                 "seq has a gap: {session:?}"
             );
             let seen: Vec<_> = memory

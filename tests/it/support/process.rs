@@ -33,7 +33,7 @@ impl Output {
 
     fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
     /// Keeps what comes through a pipe, on a thread that ends with it.
