@@ -175,7 +175,10 @@ impl Feed {
     }
 
     /// Looks at the store and brings a room up to it.
-    async fn refresh(&self, session: SessionId) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn refresh(&self, session: SessionId) -> Result<(), StoreError> {
         let Some(room) = self.hub.find_room_by_id(session) else {
             return Ok(());
         };

@@ -16,7 +16,7 @@
 //! Each arrow is one short transaction in `store`. Every claim raises the session's fence and every later write carries
 //! it, so a process that was given up for dead cannot write; the first terminal state stands. `execute` carries a run
 //! through, `conclude` decides how it ends, `scribe` writes its text behind, `dispatch` claims what waits, `lease` keeps
-//! this process's claims alive and takes over those of dead ones, `reconcile` asks what aborted answers cost.
+//! this process's claims alive, `recover` takes over those of dead ones, `reconcile` asks what aborted answers cost.
 
 mod conclude;
 mod dispatch;
@@ -24,6 +24,7 @@ mod execute;
 mod lease;
 mod prepare;
 mod reconcile;
+mod recover;
 mod scribe;
 
 pub use dispatch::Dispatcher;
@@ -166,6 +167,8 @@ pub struct Runs {
     /// Others wait for a place here: a run that ends gives its place back instead of keeping it for its session.
     crowded: AtomicBool,
     draining: AtomicBool,
+    /// Dead processes' runs are being recovered.
+    recovering: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The places for runs on a process; 0 = as many as are asked for.
@@ -192,6 +195,7 @@ impl Runs {
             work: Notify::new(),
             crowded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            recovering: Arc::default(),
         });
         (Arc::clone(&runs), Scribe::new(runs, receiver))
     }
@@ -257,6 +261,11 @@ impl Runs {
     /// Whether a run is executed here.
     pub fn is_running(&self, run: RunId) -> bool {
         self.running().contains_key(&run)
+    }
+
+    /// The runs that are executed here.
+    fn executing(&self) -> Vec<RunId> {
+        self.running().keys().copied().collect()
     }
 
     /// How many runs there are here.

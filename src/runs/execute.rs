@@ -19,6 +19,9 @@ use crate::store::append::{AnswerOutcome, NewAnswer};
 use crate::store::chunks::PromptRecord;
 use crate::store::{StoreError, in_time};
 
+/// How long the end of a run waits before it tries the database again.
+const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+
 /// What a run has brought so far.
 #[derive(Debug, Default)]
 struct Draft {
@@ -179,7 +182,7 @@ pub(super) async fn store_answer(
             }
             Err(StoreError::Unavailable(_)) if !runs.context.tasks.stop().is_cancelled() => {
                 tracing::error!(run = %run.run_id, "an answer waits for the database");
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(DATABASE_PAUSE).await;
                 answer = again;
             }
             Err(error) => {
@@ -216,10 +219,20 @@ fn copy(answer: &NewAnswer) -> NewAnswer {
     }
 }
 
-/// Puts a run that has shown nothing back into its queue.
+/// Puts a run that has shown nothing back into its queue, for as long as it takes: a run that nobody carries on and nobody
+/// may claim holds its session.
 pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
     runs.scribe.end(run.run_id);
-    match runs.context.store.release_run(run).await {
+    let released = loop {
+        match runs.context.store.release_run(run).await {
+            Err(error @ StoreError::Unavailable(_)) if !runs.context.tasks.stop().is_cancelled() => {
+                tracing::warn!(error = %error, run = %run.run_id, "a run's release waits for the database");
+                tokio::time::sleep(DATABASE_PAUSE).await;
+            }
+            other => break other,
+        }
+    };
+    match released {
         Ok(Some(watchers)) => {
             room.abandon(run.run_id);
             room.post(&crate::notify::mailbox::Signal::Run {

@@ -1,4 +1,4 @@
-//! Keeps this process's claims alive and takes over those of processes whose lease ran out.
+//! Keeps this process's claims alive, and looks for what others left behind.
 //!
 //! Only the database's clock is compared. A process that has just regained the database does not take over anything before
 //! it has held its own lease for a whole term: after an outage everybody's lease has run out, and everybody is alive.
@@ -9,12 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Runs;
-use super::execute::{release, store_answer};
-use crate::log::{AnswerState, Claimed};
-use crate::protocol::error::ErrorCode;
 use crate::store::StoreError;
-use crate::store::append::NewAnswer;
-use crate::store::runs::TakenOver;
 
 /// How long a dead process's row is kept for those who look.
 const DEAD_NODES_KEPT: Duration = Duration::from_secs(3600);
@@ -22,15 +17,8 @@ const DEAD_NODES_KEPT: Duration = Duration::from_secs(3600);
 /// How long the pieces of a finished answer are kept: the message is the truth by then.
 const CHUNKS_KEPT: Duration = Duration::from_secs(300);
 
-/// After this long, a run that is this process's in the store but not in memory counts as orphaned: the connection broke
-/// when it was claimed, and nobody learned of it.
-const STRAY_AFTER: Duration = Duration::from_secs(20);
-
 /// How often cancellations are looked for without a hint, while there are runs.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
-
-/// The most that is taken over or removed at a time.
-const BATCH: u32 = 50;
 
 /// The task that renews, reaps and sweeps.
 #[derive(Debug)]
@@ -64,7 +52,7 @@ impl Lease {
         loop {
             tokio::select! {
                 _ = renew.tick() => self.renew().await,
-                _ = reap.tick() => self.reap().await,
+                _ = reap.tick() => self.reap(),
                 _ = sweep.tick() => self.sweep().await,
                 _ = cancel.tick() => self.runs.look_for_cancellation(None).await,
             }
@@ -90,36 +78,13 @@ impl Lease {
         }
     }
 
-    async fn reap(&self) {
+    /// Looks for what dead processes left behind, once this one has held its own lease for a whole term.
+    fn reap(&self) {
         let settled = self
             .held_since
             .is_some_and(|since| since.elapsed() >= self.runs.policy.lease);
-        if !settled {
-            return;
-        }
-        let orphans = match self
-            .runs
-            .context
-            .store
-            .orphans(self.runs.context.node, STRAY_AFTER, BATCH)
-            .await
-        {
-            Ok(orphans) => orphans,
-            Err(error) => return tracing::warn!(error = %error, "orphaned runs could not be looked for"),
-        };
-        for orphan in orphans
-            .into_iter()
-            .filter(|orphan| !self.runs.is_running(orphan.run.run_id))
-        {
-            // Beside this loop: a recovery may have to wait for the database, the lease may not.
-            let runs = Arc::clone(&self.runs);
-            let mark = runs.mark_running(&orphan.run);
-            self.runs.context.tasks.spawn("recover", async move {
-                if let Err(error) = runs.recover(&orphan.run).await {
-                    tracing::warn!(error = %error, run = %orphan.run.run_id, "an orphaned run could not be recovered yet");
-                }
-                drop(mark);
-            });
+        if settled {
+            self.runs.reap();
         }
     }
 
@@ -132,59 +97,5 @@ impl Lease {
         if let Err(error) = swept.await {
             tracing::warn!(error = %error, "old rows could not be removed yet");
         }
-    }
-}
-
-impl Runs {
-    /// Takes a dead process's run over and ends it truthfully: what was stored stands as incomplete; where nothing was,
-    /// somebody tries again.
-    async fn recover(&self, orphan: &Claimed) -> Result<(), StoreError> {
-        let context = &self.context;
-        let Some(taken) = context.store.take_over_run(context.node, orphan).await? else {
-            return Ok(());
-        };
-        let run = taken.run.clone();
-        let text = context
-            .store
-            .chunk_text(&run.key, run.run_id, run.attempt, 0)
-            .await?;
-        let room = context.hub.room(&run.key, std::time::Instant::now());
-        tracing::warn!(run = %run.run_id, attempt = run.attempt, text_bytes = text.len(), "recovering a dead process's run");
-        match verdict(&taken, &text, self.policy.max_attempts) {
-            Some((state, error)) => {
-                let answer = recovered(run, text, state, error);
-                Box::pin(store_answer(self, &room, answer, None)).await;
-                self.look_for_work();
-            }
-            None => release(self, &room, &run).await,
-        }
-        Ok(())
-    }
-}
-
-/// How a recovered run ends; `None` to try again.
-fn verdict(taken: &TakenOver, text: &str, max_attempts: u32) -> Option<(AnswerState, Option<ErrorCode>)> {
-    if taken.cancel_requested {
-        return Some((AnswerState::Cancelled, None));
-    }
-    if !text.is_empty() {
-        return Some((AnswerState::Incomplete, Some(ErrorCode::Internal)));
-    }
-    (taken.run.attempt >= max_attempts).then_some((AnswerState::Failed, Some(ErrorCode::Internal)))
-}
-
-fn recovered(run: Claimed, text: String, state: AnswerState, error: Option<ErrorCode>) -> NewAnswer {
-    NewAnswer {
-        run,
-        content: text.into(),
-        state,
-        model: None,
-        finish_reason: None,
-        error,
-        generation_id: None,
-        usage: None,
-        prompt: None,
-        first_token_at: None,
-        place: None,
     }
 }

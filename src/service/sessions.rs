@@ -7,6 +7,7 @@ use crate::feed::Opened;
 use crate::ids::{ConnectionId, Seq, SessionKey, UserId};
 use crate::log::Message;
 use crate::notify::notifier::Hint;
+use crate::notify::room::Room;
 use crate::protocol::client::{Feedback, Page, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::Gap;
@@ -28,6 +29,8 @@ const MAX_CATCH_UP_BYTES: i64 = 8 * 1024 * 1024;
 pub struct CatchUp {
     /// The place before its first message.
     pub start: Seq,
+    /// The place of its last.
+    pub head: Seq,
     /// What it leaves out of what the client asked for.
     pub gap: Option<Gap>,
 }
@@ -90,25 +93,32 @@ impl Service {
     }
 
     /// Where to begin for a client that has applied everything up to `after`; without a usable cursor, with the newest 50.
+    /// A cursor beyond the room is no reason yet to make the client drop its copy: it may come from another process, and be
+    /// quicker than the hint. So the room looks at the store first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn catch_up(
-        &self,
-        key: &SessionKey,
-        after: Option<i64>,
-        head: Seq,
-    ) -> Result<CatchUp, Refusal> {
+    pub async fn catch_up(&self, room: &Room, after: Option<i64>) -> Result<CatchUp, Refusal> {
+        let key = room.key();
+        if after.is_some_and(|after| after > room.head().0) {
+            self.feed
+                .refresh(key.session_id)
+                .await
+                .map_err(|error| unavailable(&error))?;
+        }
+        let head = room.head();
         let newest = Seq((head.0 - i64::from(DEFAULT_PAGE)).max(0));
         let Some(after) = after.filter(|after| (0..=head.0).contains(after)).map(Seq) else {
             return Ok(CatchUp {
                 start: newest,
+                head,
                 gap: None,
             });
         };
         if after == head {
             return Ok(CatchUp {
                 start: head,
+                head,
                 gap: None,
             });
         }
@@ -121,7 +131,7 @@ impl Service {
             from: after.next(),
             to: start,
         });
-        Ok(CatchUp { start, gap })
+        Ok(CatchUp { start, head, gap })
     }
 
     /// The user's sessions, most recently active first.

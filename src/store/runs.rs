@@ -259,16 +259,19 @@ impl Store {
     }
 
     /// Runs whose process has let its lease run out, and those of this process that were started longer ago than
-    /// `stray_after`: the caller knows which of them it really executes.
+    /// `stray_after` and are not among those that it is `executing`. What it executes must not count towards the limit:
+    /// its own long answers would hide those of the dead.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn orphans(
         &self,
         node: NodeId,
+        executing: &[RunId],
         stray_after: Duration,
         limit: u32,
     ) -> Result<Vec<Orphan>, StoreError> {
+        let executing: Vec<Uuid> = executing.iter().map(|run| run.0).collect();
         let rows = sqlx::query!(
             r#"
             SELECT r.user_id, r.session_id, r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model,
@@ -279,11 +282,13 @@ impl Store {
               AND (n.node_id IS NULL
                    OR (r.node_id <> $1 AND n.lease_until < clock_timestamp())
                    OR (r.node_id = $1 AND r.started_at < clock_timestamp() - make_interval(secs => $2)))
+              AND r.run_id <> ALL ($4)
             LIMIT $3
             "#,
             node.0,
             stray_after.as_secs_f64(),
             i64::from(limit),
+            &executing,
         )
         .fetch_all(&self.pool)
         .await?;

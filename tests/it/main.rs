@@ -3,6 +3,8 @@
 //! Each module stands under `cfg(test)`, which always holds here: it is how clippy knows its helpers for test code.
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod devices;
@@ -16,6 +18,8 @@ mod nodes;
 mod postgres;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]

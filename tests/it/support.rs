@@ -1,8 +1,12 @@
 //! What the tests stand on.
 
+pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod device;
+pub(crate) mod fleet;
 pub(crate) mod node;
+pub(crate) mod process;
 pub(crate) mod provider;
 
 use std::future::Future;

@@ -73,14 +73,14 @@ impl Connection {
         if room.is_deleted() {
             return Err(End::Close(CloseReason::NoSuchSession));
         }
-        let head = room.head();
-        let catch_up = match self.service.catch_up(room.key(), after, head).await {
+        let catch_up = match self.service.catch_up(&room, after).await {
             Ok(catch_up) => catch_up,
             Err(refusal) => {
                 self.refuse(refusal, None).await?;
                 return Err(End::Close(CloseReason::InternalError));
             }
         };
+        let head = catch_up.head;
         let session_id = room.key().session_id;
         let socket = &self.service.settings.socket;
         let welcome = Welcome {

@@ -45,18 +45,30 @@ impl TestClient {
 
     /// Opens a socket with any headers.
     pub(crate) async fn open(base: &str, path: &str, headers: &[(&str, &str)]) -> Result<Self, Refused> {
+        match Self::try_open(base, path, headers).await {
+            Ok(opened) => opened,
+            Err(error) => panic!("the handshake failed: {error}"),
+        }
+    }
+
+    /// Opens a socket with any headers where the server may be gone.
+    pub(crate) async fn try_open(
+        base: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Result<Self, Refused>, Error> {
         let mut request = format!("ws://{base}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name: axum::http::HeaderName = name.parse().unwrap();
             request.headers_mut().append(name, value.parse().unwrap());
         }
         match connect_async(request).await {
-            Ok((socket, _)) => Ok(Self {
+            Ok((socket, _)) => Ok(Ok(Self {
                 socket,
                 frames: Vec::new(),
                 session: String::new(),
-            }),
-            Err(Error::Http(response)) => Err(Refused {
+            })),
+            Err(Error::Http(response)) => Ok(Err(Refused {
                 status: response.status().as_u16(),
                 body: response
                     .body()
@@ -68,8 +80,8 @@ impl TestClient {
                     .headers()
                     .get("retry-after")
                     .map(|value| value.to_str().unwrap().to_owned()),
-            }),
-            Err(error) => panic!("the handshake failed: {error}"),
+            })),
+            Err(error) => Err(error),
         }
     }
 

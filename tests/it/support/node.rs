@@ -55,8 +55,12 @@ pub(crate) fn token_with(user: &str, ttl: Duration, scope: Option<&str>) -> Stri
     mint(&Secret::new(SECRET), &request, Clock::system().now()).unwrap()
 }
 
-/// The settings of a test's node.
-pub(crate) fn settings(provider_url: &str, database_url: &str, changes: &[(&str, &str)]) -> Settings {
+/// The settings of a test's node, as variables.
+pub(crate) fn values(
+    provider_url: &str,
+    database_url: &str,
+    changes: &[(&str, &str)],
+) -> HashMap<String, String> {
     let mut values: HashMap<String, String> = QUICK
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -68,6 +72,12 @@ pub(crate) fn settings(provider_url: &str, database_url: &str, changes: &[(&str,
     for (name, value) in changes {
         values.insert((*name).to_owned(), (*value).to_owned());
     }
+    values
+}
+
+/// The settings of a test's node.
+pub(crate) fn settings(provider_url: &str, database_url: &str, changes: &[(&str, &str)]) -> Settings {
+    let values = values(provider_url, database_url, changes);
     Settings::from_lookup(&|name| values.get(name).cloned(), Mode::Serve).unwrap_or_else(|faults| {
         panic!(
             "settings: {}",

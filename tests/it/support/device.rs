@@ -1,0 +1,311 @@
+//! A client as the contract wants it: comes back with its cursor to whichever node lives, and sends again under the same id
+//! what was not acknowledged. It checks every frame as it comes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::client::{TestClient, Transcript};
+use super::node::token;
+
+/// How long it waits before it tries the next node, and before it repeats what was refused for now.
+const BACK_OFF: Duration = Duration::from_millis(40);
+
+/// Where live nodes are; an empty place is a node that is down.
+pub(crate) type Addresses = Arc<Mutex<Vec<Option<String>>>>;
+
+/// What a device knows and has sent.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) transcript: Transcript,
+    /// Its queries' content, by id.
+    own: HashMap<String, String>,
+    /// Queries that nobody acknowledged yet.
+    waiting: BTreeMap<String, Value>,
+    /// How often each was sent.
+    sent: HashMap<String, u32>,
+    /// Ids that were accepted.
+    pub(crate) accepted: HashSet<String>,
+    /// Ids that were refused for good, sent once only: nothing of them may be stored.
+    pub(crate) refused: HashSet<String>,
+    /// Notifications received.
+    pub(crate) notifications: HashSet<String>,
+    /// The codes with which its connections were closed.
+    pub(crate) closes: Vec<u16>,
+    /// `retry_after_ms` of the `draining` frames.
+    pub(crate) drains: Vec<u64>,
+    pub(crate) connected: bool,
+}
+
+/// What the test tells a device to do.
+#[derive(Debug)]
+enum Order {
+    Frame(Value),
+    Cut,
+    Sleep(Duration),
+}
+
+/// A device, seen from the test.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) user: String,
+    pub(crate) session: String,
+    memory: Arc<Mutex<Memory>>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Device {
+    /// A device in a session; it connects to the node of its number, or the next that lives.
+    pub(crate) fn start(
+        name: &str,
+        (user, session): (&str, &str),
+        first_node: usize,
+        addresses: &Addresses,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let (orders, received) = mpsc::unbounded_channel();
+        let device = Self {
+            name: name.to_owned(),
+            user: user.to_owned(),
+            session: session.to_owned(),
+            memory: Arc::default(),
+            orders,
+        };
+        tasks.spawn(live(device.clone(), Arc::clone(addresses), received, first_node));
+        device
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a query, now or once it is connected, until it is acknowledged.
+    pub(crate) fn ask(&self, id: &str, content: &str, on_busy: &str) {
+        let frame = json!({ "type": "query", "id": id, "content": content, "on_busy": on_busy });
+        let mut memory = self.memory();
+        memory.own.insert(id.to_owned(), content.to_owned());
+        memory.waiting.insert(id.to_owned(), frame.clone());
+        drop(memory);
+        let _ = self.orders.send(Order::Frame(frame));
+    }
+
+    /// Sends one of its queries once more, as a client does that missed the acknowledgement.
+    pub(crate) fn repeat(&self, id: &str) {
+        let content = self.memory().own[id].clone();
+        self.order(json!({ "type": "query", "id": id, "content": content }));
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.order(json!({ "type": "command", "content": "cancel", "args": {} }));
+    }
+
+    fn order(&self, frame: Value) {
+        let _ = self.orders.send(Order::Frame(frame));
+    }
+
+    /// Loses its connection and comes back to another node.
+    pub(crate) fn cut(&self) {
+        let _ = self.orders.send(Order::Cut);
+    }
+
+    /// Reads and sends nothing for a while.
+    pub(crate) fn sleep(&self, time: Duration) {
+        let _ = self.orders.send(Order::Sleep(time));
+    }
+
+    /// Whether everything that it sent was answered.
+    pub(crate) fn is_settled(&self) -> bool {
+        let memory = self.memory();
+        memory.connected && memory.waiting.is_empty()
+    }
+
+    fn apply(&self, frame: &Value) {
+        let mut memory = self.memory();
+        let Memory { transcript, own, .. } = &mut *memory;
+        transcript.apply(std::slice::from_ref(frame), own);
+        let re = frame["re"].as_str().unwrap_or_default();
+        match (
+            frame["type"].as_str().unwrap(),
+            frame["event"].as_str().unwrap_or_default(),
+        ) {
+            ("status", "accepted") => {
+                memory.waiting.remove(re);
+                memory.accepted.insert(re.to_owned());
+            }
+            ("error", _) if memory.waiting.contains_key(re) => memory.on_refusal(re, frame),
+            ("notification", "message") => {
+                let id = frame["notification_id"].as_str().unwrap().to_owned();
+                memory.notifications.insert(id);
+            }
+            ("status", "draining") => memory.drains.push(frame["retry_after_ms"].as_u64().unwrap()),
+            ("response", _) => self.check_assembled(&memory, frame),
+            _ => {}
+        }
+    }
+
+    /// A live answer that is complete is what the deltas before it said.
+    fn check_assembled(&self, memory: &Memory, response: &Value) {
+        if response["replay"] == true || response["state"] != "complete" {
+            return;
+        }
+        let draft = memory
+            .transcript
+            .draft(response["message_id"].as_str().unwrap())
+            .unwrap_or_default();
+        assert_eq!(
+            draft, response["content"],
+            "{} assembled another text than was stored: {response}",
+            self.name
+        );
+    }
+
+    fn on_welcome(&self) {
+        let mut memory = self.memory();
+        memory.connected = true;
+    }
+
+    /// What is to be sent again, each counted.
+    fn unacknowledged(&self) -> Vec<Value> {
+        let mut memory = self.memory();
+        let frames: Vec<Value> = memory.waiting.values().cloned().collect();
+        for frame in &frames {
+            memory.count(frame);
+        }
+        frames
+    }
+}
+
+impl Memory {
+    /// Counts a query that goes out. One that is sent again may be accepted after all.
+    fn count(&mut self, frame: &Value) {
+        if frame["type"] == "query" {
+            let id = frame["id"].as_str().unwrap();
+            let sent = self.sent.entry(id.to_owned()).or_default();
+            *sent += 1;
+            if *sent > 1 {
+                self.refused.remove(id);
+            }
+        }
+    }
+
+    /// `busy` and `queue_full` are answers; anything else that is refused may be sent again.
+    fn on_refusal(&mut self, id: &str, frame: &Value) {
+        if frame["code"] == "busy" || frame["code"] == "queue_full" {
+            self.waiting.remove(id);
+            if self.sent.get(id) == Some(&1) {
+                self.refused.insert(id.to_owned());
+            }
+        } else {
+            assert_eq!(
+                frame["retryable"], true,
+                "a query was refused for a reason that will not pass: {frame}"
+            );
+        }
+    }
+}
+
+async fn live(
+    device: Device,
+    addresses: Addresses,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut node: usize,
+) {
+    loop {
+        if let Some(client) = connect(&device, &addresses, node).await {
+            let over = attend(&device, client, &mut orders).await;
+            device.memory().connected = false;
+            if over {
+                return;
+            }
+        }
+        node += 1;
+        tokio::time::sleep(BACK_OFF).await;
+    }
+}
+
+/// Connects to a node with the device's cursor, if the node lives and lets it in.
+async fn connect(device: &Device, addresses: &Addresses, node: usize) -> Option<TestClient> {
+    let base = {
+        let addresses = addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses[node % addresses.len()].clone()?
+    };
+    let path = format!(
+        "/v1/ws?session_id={}&after={}",
+        device.session,
+        device.memory().transcript.cursor
+    );
+    let authorization = format!("Bearer {}", token(&device.user));
+    match TestClient::try_open(&base, &path, &[("authorization", &authorization)]).await {
+        Ok(Ok(client)) => Some(client),
+        Ok(Err(refused)) => {
+            assert!(
+                refused.status >= 429,
+                "{} was turned away: {refused:?}",
+                device.name
+            );
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// One connection's life. `true` when the test is over.
+async fn attend(
+    device: &Device,
+    mut client: TestClient,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> bool {
+    let mut again = tokio::time::interval(BACK_OFF * 10);
+    again.reset();
+    loop {
+        let frames = tokio::select! {
+            order = orders.recv() => match order {
+                None => return true,
+                Some(Order::Cut) => return false,
+                Some(Order::Sleep(time)) => {
+                    tokio::time::sleep(time).await;
+                    continue;
+                }
+                Some(Order::Frame(frame)) => {
+                    device.memory().count(&frame);
+                    vec![frame]
+                }
+            },
+            message = client.socket.next() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    device.apply(&frame);
+                    if frame["event"] != "welcome" {
+                        continue;
+                    }
+                    device.on_welcome();
+                    device.unacknowledged()
+                }
+                Some(Ok(Message::Close(close))) => {
+                    device.memory().closes.extend(close.map(|close| u16::from(close.code)));
+                    return false;
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return false,
+            },
+            _ = again.tick() => device.unacknowledged(),
+        };
+        for frame in frames {
+            if client
+                .socket
+                .send(Message::text(frame.to_string()))
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The real program as a process of its own: started, signalled, killed, and its log shown when a test fails.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::database::environment;
+use super::eventually;
+
+/// Lines of output that are kept of a process.
+const KEPT_LINES: usize = 400;
+
+/// What the program needs of this process's environment; everything else would be a setting nobody chose.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
+
+/// The last lines that a process wrote.
+#[derive(Debug, Default)]
+struct Output(Mutex<VecDeque<String>>);
+
+impl Output {
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// Keeps what comes through a pipe, on a thread that ends with it.
+    fn follow(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+        let output = Arc::clone(self);
+        thread::spawn(move || {
+            BufReader::new(pipe)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| output.push(line));
+        });
+    }
+}
+
+/// A running program. Dropping it kills it, as nothing else would.
+pub(crate) struct Process {
+    child: Child,
+    name: String,
+    stdout: Arc<Output>,
+    stderr: Arc<Output>,
+}
+
+impl Process {
+    /// Starts the program with a command and nothing but these settings.
+    pub(crate) fn start(name: &str, command: &str, settings: &HashMap<String, String>) -> Self {
+        let inherited = INHERITED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), environment(name)?)));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_agent-websocket"))
+            .arg(command)
+            .env_clear()
+            .envs(inherited)
+            .envs(settings)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, stderr) = (Arc::<Output>::default(), Arc::<Output>::default());
+        stdout.follow(child.stdout.take().unwrap());
+        stderr.follow(child.stderr.take().unwrap());
+        let name = name.to_owned();
+        Self {
+            child,
+            name,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// What it has printed.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has logged.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Ends it as a power cut would, and waits until it is gone.
+    pub(crate) fn kill9(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, as an orchestrator does.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("/bin/kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success(), "{} could not be signalled", self.name);
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", || {
+            status = self.child.try_wait().unwrap();
+            std::future::ready(status.is_some())
+        })
+        .await;
+        status.unwrap()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let (stdout, stderr) = (self.stdout(), self.stderr());
+            eprintln!(
+                "--- {} wrote:\n{stdout}{stderr}--- end of {}",
+                self.name, self.name
+            );
+        }
+    }
+}
+
+/// `serve` as a process.
+pub(crate) struct ServeProcess {
+    pub(crate) process: Process,
+    /// Where clients connect.
+    pub(crate) base: String,
+    /// Its number in the database.
+    pub(crate) node_id: i32,
+}
+
+impl ServeProcess {
+    /// Starts it with settings as [`super::node::values`] gives them, and waits until it serves.
+    pub(crate) async fn start(name: &str, mut settings: HashMap<String, String>) -> Self {
+        for (name, value) in [
+            ("BIND_ADDR", "127.0.0.1:0"),
+            ("ADMIN_BIND_ADDR", "127.0.0.1:0"),
+            ("LOG_FORMAT", "json"),
+        ] {
+            settings.insert(name.to_owned(), value.to_owned());
+        }
+        let mut process = Process::start(name, "serve", &settings);
+        let mut served = None;
+        eventually("the process serves", || {
+            assert!(process.is_alive(), "{name} ended instead of serving");
+            served = process.stderr().lines().find_map(serving);
+            std::future::ready(served.is_some())
+        })
+        .await;
+        let (base, node_id) = served.unwrap();
+        Self {
+            process,
+            base,
+            node_id,
+        }
+    }
+
+    /// What `/readyz` says: the status, and the body as JSON.
+    pub(crate) async fn ready(&self) -> (u16, serde_json::Value) {
+        let (status, body) = get(&self.base, "/readyz").await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+}
+
+/// The address and the number in the line that a server logs once it serves.
+fn serving(line: &str) -> Option<(String, i32)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = &line["fields"];
+    (fields["message"] == "serving").then(|| {
+        let node_id = fields["node"].as_str().unwrap().parse().unwrap();
+        (fields["address"].as_str().unwrap().to_owned(), node_id)
+    })
+}
+
+/// A plain GET: status and body.
+async fn get(base: &str, path: &str) -> (u16, String) {
+    exchange(
+        base,
+        &format!("GET {path} HTTP/1.1\r\nhost: {base}\r\nconnection: close\r\n\r\n"),
+    )
+    .await
+}
+
+/// Posts an empty object with a token, and returns the JSON of the answer.
+pub(crate) async fn post(base: &str, path: &str, token: &str) -> serde_json::Value {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {base}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\nconnection: close\r\n\r\n{{}}"
+    );
+    let (status, body) = exchange(base, &request).await;
+    assert!((200..300).contains(&status), "{path}: {status} {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+async fn exchange(base: &str, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(base).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
