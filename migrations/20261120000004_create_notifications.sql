@@ -28,6 +28,9 @@ CREATE INDEX notifications_pending ON agent.notifications (user_id, created_at) 
 CREATE INDEX notifications_inserted_by ON agent.notifications (inserted_by) WHERE acknowledged_at IS NULL;
 -- What was acknowledged since a node last looked, likewise: other devices are told.
 CREATE INDEX notifications_acknowledged_by ON agent.notifications (acknowledged_by) WHERE acknowledged_by IS NOT NULL;
+-- What replaces what.
+CREATE INDEX notifications_collapse ON agent.notifications (user_id, collapse_key)
+    WHERE collapse_key IS NOT NULL AND acknowledged_at IS NULL;
 -- What is still to be put into its conversation.
 CREATE INDEX notifications_for_context ON agent.notifications (created_at) WHERE in_context AND message_id IS NULL;
 -- What becomes due.
@@ -75,18 +78,34 @@ CREATE TRIGGER notifications_hint AFTER INSERT ON agent.notifications
 CREATE FUNCTION agent.acknowledge(p_user text, p_ids uuid[])
 RETURNS SETOF uuid
 LANGUAGE sql VOLATILE AS $$
-    WITH named AS (
+    WITH named AS MATERIALIZED (
         SELECT n.notification_id, n.collapse_key, n.created_at
         FROM agent.notifications AS n
         WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
           AND (p_ids IS NULL OR n.notification_id = ANY (p_ids))
+    ),
+    seen AS (
+        SELECT k.notification_id FROM named AS k
+        UNION
+        SELECT n.notification_id
+        FROM named AS k
+        JOIN agent.notifications AS n
+          ON n.user_id = p_user AND n.collapse_key = k.collapse_key AND n.created_at <= k.created_at
+        WHERE n.acknowledged_at IS NULL
+    ),
+    locked AS MATERIALIZED (
+        -- In one order, so that two devices that acknowledge the same do not wait for each other.
+        SELECT n.notification_id
+        FROM agent.notifications AS n
+        JOIN seen AS s ON s.notification_id = n.notification_id
+        WHERE n.acknowledged_at IS NULL
+        ORDER BY n.notification_id
+        FOR UPDATE OF n
     )
     UPDATE agent.notifications AS n
     SET acknowledged_at = clock_timestamp(), acknowledged_by = pg_current_xact_id()
-    WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
-      AND (n.notification_id IN (SELECT notification_id FROM named)
-           OR EXISTS (SELECT 1 FROM named AS k
-                      WHERE k.collapse_key = n.collapse_key AND n.created_at <= k.created_at))
+    FROM locked AS l
+    WHERE n.notification_id = l.notification_id
     RETURNING n.notification_id
 $$;
 COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all.';
