@@ -247,6 +247,7 @@ impl Feed {
             run_id: active.run_id,
             attempt: active.attempt,
             in_reply_to: active.query_id,
+            query_seq: active.query_seq,
             message_id: active.answer_id,
             started_at: active.started_at,
             text,

@@ -143,3 +143,6 @@ fn payloads(hints: &HashSet<Hint>) -> (Vec<String>, Vec<String>) {
     }
     (channels, payloads)
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,6 +40,7 @@ pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePerm
         run_id: run.run_id,
         attempt: run.attempt,
         in_reply_to: run.query_id,
+        query_seq: run.query_seq,
         message_id: run.answer_id,
         started_at: Timestamp(runs.context.clock.now()),
         text: String::new(),

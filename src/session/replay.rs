@@ -23,6 +23,8 @@ pub struct Answer {
     pub attempt: u32,
     /// The question.
     pub in_reply_to: MessageId,
+    /// The question's place: nobody is told of the run before the question.
+    pub query_seq: Seq,
     /// The message to come.
     pub message_id: MessageId,
     /// When the run started.
@@ -61,6 +63,9 @@ impl Tail {
             ..Self::at(head)
         };
         for message in self.early {
+            if message.seq <= head {
+                tail.end_answer(&message);
+            }
             tail.offer(message);
         }
         tail
@@ -90,17 +95,18 @@ impl Tail {
             .is_some_and(|first| first.seq == self.head.next())
         {
             let message = self.early.remove(0);
-            if message.role == Role::Assistant
-                && self
-                    .answer
-                    .as_ref()
-                    .is_some_and(|answer| Some(answer.run_id) == message.run_id)
-            {
-                self.answer = None;
-            }
+            self.end_answer(&message);
             self.head = message.seq;
             self.bytes += message.size_bytes();
             self.messages.push_back(message);
+        }
+    }
+
+    /// The answer being written is over once its message is there.
+    fn end_answer(&mut self, message: &Message) {
+        let is_whole = |answer: &Answer| Some(answer.run_id) == message.run_id;
+        if message.role == Role::Assistant && self.answer.as_ref().is_some_and(is_whole) {
+            self.answer = None;
         }
     }
 
@@ -125,12 +131,49 @@ impl Tail {
 }
 
 /// What a connection has been sent of the answer being written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Announced {
     run_id: RunId,
     attempt: u32,
     bytes: usize,
     utf16: u64,
+    /// Of the text that was sent: a message may be a later attempt's, of which nothing was seen here.
+    digest: u64,
+}
+
+impl Announced {
+    /// Nothing sent yet of this attempt.
+    fn nothing(run_id: RunId, attempt: u32) -> Self {
+        Self {
+            run_id,
+            attempt,
+            bytes: 0,
+            utf16: 0,
+            digest: DIGEST_START,
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        self.bytes += text.len();
+        self.utf16 += utf16_len(text);
+        self.digest = digest(self.digest, text);
+    }
+
+    /// Whether what was sent is how this text begins.
+    fn begins(&self, text: &str) -> bool {
+        text.get(..self.bytes)
+            .is_some_and(|start| digest(DIGEST_START, start) == self.digest)
+    }
+}
+
+/// FNV-1a's offset basis.
+const DIGEST_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, continued. Not against malice: both texts are our own answer's.
+fn digest(state: u64, text: &str) -> u64 {
+    text.bytes().fold(state, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// What a connection has been sent of a session.
@@ -138,7 +181,9 @@ struct Announced {
 pub struct Cursor {
     sent: Seq,
     replay_until: Seq,
-    announced: Option<Announced>,
+    /// Runs that were announced and whose messages were not sent yet: one, but for runs that were released, and for one
+    /// that began before the message of the run before it arrived here.
+    announced: Vec<Announced>,
     live: bool,
 }
 
@@ -205,7 +250,7 @@ impl Cursor {
         Self {
             sent,
             replay_until: head,
-            announced: None,
+            announced: Vec::new(),
             live: false,
         }
     }
@@ -233,14 +278,14 @@ impl Cursor {
         if self.sent < tail.head() {
             return match tail.get(self.sent.next()) {
                 Some(message) => Step::Message(Arc::clone(message)),
-                // Nothing beyond what the catch-up promised comes before `live`.
-                None if !self.live => Step::Read {
-                    after: self.sent,
-                    upto: tail.base().min(self.replay_until),
-                },
+                // During the catch-up no further than was promised: what came since is live, and belongs after `live`.
                 None => Step::Read {
                     after: self.sent,
-                    upto: tail.base(),
+                    upto: if self.live {
+                        tail.base()
+                    } else {
+                        tail.base().min(self.replay_until)
+                    },
                 },
             };
         }
@@ -249,18 +294,17 @@ impl Cursor {
 
     /// The next step of the answer being written, if there is one. During the catch-up all text so far is one part.
     fn answer(&mut self, tail: &Tail) -> Option<Step> {
-        let answer = tail.answer.as_ref()?;
-        if !self.live && self.announced.as_ref().is_some_and(|a| a.bytes > 0) {
+        // The question may be on its way here yet, or lie beyond what is sent as replay.
+        let answer = tail
+            .answer
+            .as_ref()
+            .filter(|answer| answer.query_seq <= self.sent)?;
+        if !self.live && self.announced.iter().any(|a| a.bytes > 0) {
             return None;
         }
-        let known = self.announced.as_ref().filter(|a| a.run_id == answer.run_id);
-        let Some(known) = known else {
-            self.announced = Some(Announced {
-                run_id: answer.run_id,
-                attempt: answer.attempt,
-                bytes: 0,
-                utf16: 0,
-            });
+        let Some(known) = self.announced.iter_mut().find(|a| a.run_id == answer.run_id) else {
+            self.announced
+                .push(Announced::nothing(answer.run_id, answer.attempt));
             return Some(Step::Thinking {
                 run_id: answer.run_id,
                 in_reply_to: answer.in_reply_to,
@@ -268,24 +312,13 @@ impl Cursor {
                 started_at: answer.started_at,
             });
         };
-        let from = if known.attempt == answer.attempt {
-            known.bytes
-        } else {
-            0
-        };
-        let offset = if known.attempt == answer.attempt {
-            known.utf16
-        } else {
-            0
-        };
+        if known.attempt != answer.attempt {
+            *known = Announced::nothing(answer.run_id, answer.attempt);
+        }
         let limit = if self.live { MAX_DELTA_BYTES } else { usize::MAX };
-        let text = piece(&answer.text, from, limit)?;
-        self.announced = Some(Announced {
-            run_id: answer.run_id,
-            attempt: answer.attempt,
-            bytes: from + text.len(),
-            utf16: offset + utf16_len(text),
-        });
+        let text = piece(&answer.text, known.bytes, limit)?;
+        let offset = known.utf16;
+        known.add(text);
         Some(Step::Delta(Part {
             run_id: answer.run_id,
             message_id: answer.message_id,
@@ -306,7 +339,11 @@ impl Cursor {
                 rest: None,
             };
         }
-        let announced = self.announced.take().filter(|a| Some(a.run_id) == message.run_id);
+        let index = self
+            .announced
+            .iter()
+            .position(|a| Some(a.run_id) == message.run_id);
+        let announced = index.map(|index| self.announced.swap_remove(index));
         let never_ran = message.state == AnswerState::Cancelled && message.content.is_empty();
         let thinking = announced.is_none() && !never_ran;
         Entry {
@@ -317,9 +354,14 @@ impl Cursor {
     }
 }
 
-/// The text of an answer beyond what was sent of it; from its start where what was sent is not its beginning's length.
+/// The text of an answer beyond what was sent of it; all of it, as a later attempt, where what was sent is not its
+/// beginning.
 fn rest(announced: Option<Announced>, message: &Message) -> Option<Part> {
-    let (attempt, bytes, offset) = announced.map_or((1, 0, 0), |a| (a.attempt, a.bytes, a.utf16));
+    let (attempt, bytes, offset) = match announced {
+        None => (1, 0, 0),
+        Some(a) if a.begins(&message.content) => (a.attempt, a.bytes, a.utf16),
+        Some(a) => (a.attempt + 1, 0, 0),
+    };
     let text = piece(&message.content, bytes, MAX_DELTA_BYTES)?;
     let run_id = message.run_id?;
     Some(Part {
@@ -340,3 +382,6 @@ fn piece(text: &str, from: usize, limit: usize) -> Option<&str> {
     }
     rest.get(..end)
 }
+
+#[cfg(test)]
+mod tests;

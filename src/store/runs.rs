@@ -18,6 +18,8 @@ pub struct ActiveRun {
     pub attempt: u32,
     /// The question.
     pub query_id: MessageId,
+    /// The question's place.
+    pub query_seq: Seq,
     /// The answer to come.
     pub answer_id: MessageId,
     /// The process that runs it.
@@ -131,7 +133,8 @@ impl Store {
     pub async fn find_active_run(&self, key: &SessionKey) -> Result<Option<ActiveRun>, StoreError> {
         let row = sqlx::query!(
             r#"
-            SELECT run_id, attempt, query_message_id, answer_message_id, node_id, coalesce(started_at, queued_at) AS "at!"
+            SELECT run_id, attempt, query_message_id, query_seq, answer_message_id, node_id,
+                   coalesce(started_at, queued_at) AS "at!"
             FROM agent.runs
             WHERE user_id = $1 AND session_id = $2 AND state = 'running'
             "#,
@@ -144,6 +147,7 @@ impl Store {
             run_id: RunId(row.run_id),
             attempt: attempt(row.attempt),
             query_id: MessageId(row.query_message_id),
+            query_seq: Seq(row.query_seq),
             answer_id: MessageId(row.answer_message_id),
             node: row.node_id.map(NodeId),
             started_at: Timestamp(row.at),
