@@ -5,6 +5,7 @@
 pub mod address;
 mod health;
 mod identity;
+mod linger;
 pub mod listen;
 mod messages;
 pub mod problem;
