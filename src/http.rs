@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
@@ -48,8 +48,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(cors);
     Router::new()
-        .route("/v1/ws", get(ws::upgrade))
-        .route("/functions/v1/agent_websocket", get(ws::upgrade))
+        // Whatever the method: what is no upgrade is told that one was expected.
+        .route("/v1/ws", any(ws::upgrade))
+        .route("/functions/v1/agent_websocket", any(ws::upgrade))
         .route("/functions/v1/notify_websocket", post(messages::notify))
         .merge(v1)
         .route("/healthz", get(health::alive))

@@ -16,6 +16,7 @@ mod pump;
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 /// What a client offered at its handshake.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offer {
+    /// Where it comes from.
+    pub(super) address: Option<IpAddr>,
     /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
@@ -57,6 +60,16 @@ pub(super) struct Offer {
     pub(super) session: Option<SessionRef>,
     /// Its cursor.
     pub(super) after: Option<i64>,
+}
+
+impl Offer {
+    /// Counts a token that was refused, wherever the client showed it: in the handshake or in a frame.
+    pub(super) fn record_auth_failure(&self, service: &Service) {
+        if let Some(address) = self.address {
+            // The answer is the same whether or not this was the failure that spent the budget.
+            let _ = service.limiter.record_auth_failure(address);
+        }
+    }
 }
 
 /// One socket.
