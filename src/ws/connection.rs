@@ -307,19 +307,19 @@ impl Connection {
         let quiet = self.keepalive.is_quiet(now);
         self.socket.ping().await?;
         self.keepalive.pinged(now);
-        if quiet
-            && self.offer.speaks_protocol
-            && let Some(attached) = &self.attached
-        {
-            let frame = ServerFrame::Status(Status::Heartbeat(Live {
-                content: "Still here".into(),
-                timestamp: self.service.now(),
-                session_id: attached.room().key().session_id,
-                head: attached.sent(),
-            }));
-            self.send(&frame).await?;
+        if quiet {
+            // A ping alone ends no silence: a browser cannot see it.
+            self.keepalive.sent(now);
+            if let Some(attached) = self.attached.as_ref().filter(|_| self.offer.speaks_protocol) {
+                let frame = ServerFrame::Status(Status::Heartbeat(Live {
+                    content: "Still here".into(),
+                    timestamp: self.service.now(),
+                    session_id: attached.room().key().session_id,
+                    head: attached.sent(),
+                }));
+                self.send(&frame).await?;
+            }
         }
-        self.keepalive.sent(now);
         self.socket.flush().await
     }
 
