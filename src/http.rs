@@ -3,6 +3,7 @@
 //! Refuses to hold any rule of its own: a handler reads a request, calls `service`, and writes the result. `app` serves it.
 
 pub mod address;
+mod body;
 mod health;
 mod identity;
 mod linger;
@@ -15,19 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::service::Service;
 use crate::ws;
+use body::MAX_BODY_BYTES;
 use problem::Problem;
-
-/// The largest body that a request may have, in bytes.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a browser may remember what CORS allows.
 const CORS_MAX_AGE: Duration = Duration::from_secs(600);
@@ -45,7 +44,8 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/sessions/{id}/messages",
             get(messages::page).post(messages::send),
         )
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        // Here already, under the layer: else the fallback would answer a browser's preflight.
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(cors);
     Router::new()
         // Whatever the method: what is no upgrade is told that one was expected.
@@ -57,6 +57,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
-use super::sessions::{body, check_limit, key};
+use super::sessions::{check_limit, key};
 use crate::ids::{ClientName, MessageId, Seq, SessionId};
 use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
 use crate::protocol::error::{ErrorCode, Refusal};
@@ -78,10 +78,10 @@ pub(super) async fn send(
     Identity(user): Identity,
     Path(id): Path<String>,
     headers: HeaderMap,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     let key = key(&user.user_id, &id)?;
-    let new: NewQuery = body(&bytes)?;
+    let new: NewQuery = body.read()?;
     let query = client::Query {
         id: idempotency_key(&headers, new.id)?,
         content: check_content(new.content)?,
@@ -129,13 +129,13 @@ struct Notify {
 pub(super) async fn notify(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     if !caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
         let text = "The token's scope must hold agent:notify";
         return Err(Problem::from(Refusal::new(ErrorCode::Forbidden, text)));
     }
-    let notify: Notify = body(&bytes)?;
+    let notify: Notify = body.read()?;
     let message = check_content(Some(notify.message))?;
     let id = service
         .notify_session(notify.session_id, message.into_string())
