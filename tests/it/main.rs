@@ -3,6 +3,18 @@
 //! Each module stands under `cfg(test)`, which always holds here: it is how clippy knows its helpers for test code.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod connect;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod http_api;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod provider;

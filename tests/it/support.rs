@@ -2,8 +2,10 @@
 
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod provider;
+pub(crate) mod raw;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
