@@ -3,8 +3,10 @@
 //! Refuses to hold any rule of its own: a handler reads a request, calls `service`, and writes the result. `app` serves it.
 
 pub mod address;
+mod body;
 mod health;
 mod identity;
+mod linger;
 pub mod listen;
 mod messages;
 mod notifications;
@@ -15,20 +17,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::service::Service;
 use crate::ws;
+use body::MAX_BODY_BYTES;
 use problem::Problem;
-
-/// The largest body that a request may have, in bytes.
-const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a request may take: longer than anything that it waits for gives up by itself.
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
@@ -58,20 +58,23 @@ pub fn router(service: Arc<Service>) -> Router {
             "/functions/v1/notify_websocket",
             post(notifications::notify_session),
         )
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        // Here already, under the layer: else the fallback would answer a browser's preflight.
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_WITHIN,
         ))
         .layer(cors);
     Router::new()
-        .route("/v1/ws", get(ws::upgrade))
-        .route("/functions/v1/agent_websocket", get(ws::upgrade))
+        // Whatever the method: what is no upgrade is told that one was expected.
+        .route("/v1/ws", any(ws::upgrade))
+        .route("/functions/v1/agent_websocket", any(ws::upgrade))
         .merge(v1)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),

@@ -70,21 +70,27 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
     if !wants_upgrade(&parts.headers) {
         return Problem::bad_request("Expected WebSocket request").into_response();
     }
-    let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
-    if let Err(problem) = admit(&service, &parts.headers, address) {
-        return problem.into_response();
+    if !credentials::origin_allowed(&parts.headers, &service.settings.server.allowed_origins) {
+        let refusal = Refusal::new(ErrorCode::Forbidden, "This origin is not allowed");
+        return Problem::from(refusal).into_response();
     }
+    let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+    let admitted = admit(&service, address);
     let Ok(Query(parameters)) = Query::<Parameters>::from_request_parts(&mut parts, &()).await else {
         return Problem::bad_request("The query string cannot be read").into_response();
     };
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
-    let offer = match offer(&parameters, &parts.headers) {
+    let offer = match offer(&parameters, &parts.headers, address) {
         Ok(offer) => offer,
         Err(refusal) => return Problem::from(refusal).into_response(),
     };
+    let upgrade = configure(upgrade, &service, &offer);
+    if let Err(refusal) = admitted {
+        return refuse(&service, upgrade, &offer, refusal);
+    }
     let in_url = service
         .settings
         .socket
@@ -95,8 +101,7 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
     if matches!(credentials, Credentials::ProtocolWithoutOurs) {
         return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
     }
-    let upgrade = configure(upgrade, &service, &offer);
-    Box::pin(open(service, upgrade, offer, credentials, address)).await
+    Box::pin(open(service, upgrade, offer, credentials)).await
 }
 
 /// Whether the request asks for a WebSocket at all.
@@ -107,34 +112,25 @@ fn wants_upgrade(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
-/// Origin and the rate of this address, before anything costs more.
-fn admit(service: &Service, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Problem> {
-    if !credentials::origin_allowed(headers, &service.settings.server.allowed_origins) {
-        return Err(Problem::from(Refusal::new(
-            ErrorCode::Forbidden,
-            "This origin is not allowed",
-        )));
-    }
+/// Whether there is room now, and the rates of this address, before anything costs more.
+fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
     if service.tasks.drain().is_cancelled() {
-        return Err(Problem::unavailable(
-            "The server restarts",
-            Duration::from_secs(1),
-        ));
+        return Err(Refusal::new(ErrorCode::Internal, "The server restarts").after(Duration::from_secs(1)));
     }
     if let Some(address) = address {
         service
             .limiter
             .check_connection(address)
-            .map_err(|limit| Problem::from(limited(&limit)))?;
+            .map_err(|limit| limited(&limit))?;
         service
             .limiter
             .check_auth_failure(address)
-            .map_err(|limit| Problem::from(limited(&limit)))?;
+            .map_err(|limit| limited(&limit))?;
     }
     Ok(())
 }
 
-fn offer(parameters: &Parameters, headers: &HeaderMap) -> Result<Offer, Refusal> {
+fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Offer, Refusal> {
     let invalid = |what: &'static str| Refusal::new(ErrorCode::InvalidMessage, what);
     let session = match parameters.session_id.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => match SessionRef::try_from(text.to_owned()) {
@@ -155,6 +151,7 @@ fn offer(parameters: &Parameters, headers: &HeaderMap) -> Result<Offer, Refusal>
         None => None,
     };
     Ok(Offer {
+        address,
         speaks_protocol: credentials::speaks_protocol(headers),
         device,
         session,
@@ -184,13 +181,12 @@ async fn open(
     upgrade: WebSocketUpgrade,
     offer: Offer,
     credentials: Credentials,
-    address: Option<IpAddr>,
 ) -> Response {
     let token = match credentials {
         Credentials::Token(token) => token,
         Credentials::None | Credentials::ProtocolWithoutOurs => return await_auth(service, upgrade, offer),
     };
-    match enter(&service, &offer, &token, address).await {
+    match enter(&service, &offer, &token).await {
         Ok((seat, principal, opened)) => {
             let tasks = service.tasks.clone();
             upgrade.on_upgrade(move |socket| {
@@ -207,14 +203,10 @@ async fn enter(
     service: &Arc<Service>,
     offer: &Offer,
     token: &str,
-    address: Option<IpAddr>,
 ) -> Result<(Seat, Principal, Opened), Refusal> {
     let principal = service.auth.verify(token).await.map_err(|error| {
         tracing::debug!(reason = error.label(), "a token was refused");
-        if let Some(address) = address {
-            // The answer is the same whether or not this was the failure that spent the budget.
-            let _ = service.limiter.record_auth_failure(address);
-        }
+        offer.record_auth_failure(service);
         Refusal::new(ErrorCode::Unauthorized, error.client_text())
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub));

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower::ServiceExt;
 
 use super::address::{ClientAddress, client_address};
+use super::linger::Lingering;
 use crate::cidr::Cidr;
 use crate::shutdown::Tasks;
 
@@ -90,7 +91,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, trusted
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream, tasks.clone())), service)
         .with_upgrades();
     tokio::pin!(served);
     let first_request = tokio::time::sleep(FIRST_REQUEST_WITHIN);

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
-use super::sessions::{body, check_limit, key};
+use super::sessions::{check_limit, key};
 use crate::ids::{ClientName, MessageId, Seq};
 use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
 use crate::protocol::text::Text;
@@ -74,10 +74,10 @@ pub(super) async fn send(
     Identity(user): Identity,
     Path(id): Path<String>,
     headers: HeaderMap,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     let key = key(&user.user_id, &id)?;
-    let new: NewQuery = body(&bytes)?;
+    let new: NewQuery = body.read()?;
     let query = client::Query {
         id: idempotency_key(&headers, new.id)?,
         content: check_content(new.content)?,

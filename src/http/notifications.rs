@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
-use super::sessions::{body, check_limit};
+use super::sessions::check_limit;
 use crate::auth::Principal;
 use crate::ids::{NotificationId, SessionId, UserId};
 use crate::protocol::client::{Ack, MAX_PAGE, check_content};
@@ -40,10 +40,10 @@ pub(super) async fn post(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
     headers: HeaderMap,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     check_scope(&caller)?;
-    let mut notice: Notice = body(&bytes)?;
+    let mut notice: Notice = body.read()?;
     notice.check()?;
     let user =
         UserId::new(notice.user_id.as_str()).map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -123,9 +123,9 @@ struct Seen {
 pub(super) async fn acknowledge(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let ack = match body::<Seen>(&bytes)? {
+    let ack = match body.read::<Seen>()? {
         Seen {
             notification_ids: None,
             all: true,
@@ -155,10 +155,10 @@ struct NotifySession {
 pub(super) async fn notify_session(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
     check_scope(&caller)?;
-    let notify: NotifySession = body(&bytes)?;
+    let notify: NotifySession = body.read()?;
     let message = check_content(Some(notify.message))?;
     let id = service
         .notify_session(notify.session_id, message.into_string())

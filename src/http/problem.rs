@@ -65,15 +65,6 @@ impl Problem {
         Self::from(Refusal::internal())
     }
 
-    /// 503 with the time to come back.
-    pub fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
-        Self {
-            retry_after: Some(retry_after),
-            ..problem
-        }
-    }
-
     /// The response, where no trait can be used.
     pub fn into_http(self) -> Response<Body> {
         self.into_response()

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
 use crate::ids::{SessionId, SessionKey, UserId};
 use crate::protocol::client::{MAX_PAGE, Page, check_metadata, check_title};
-use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::error::Refusal;
 use crate::protocol::text::Text;
 use crate::service::Service;
 use crate::service::views::{SessionView, items};
@@ -25,25 +25,6 @@ pub(super) fn key(user: &UserId, id: &str) -> Result<SessionKey, Problem> {
     Ok(SessionKey {
         user_id: user.clone(),
         session_id: SessionId(id),
-    })
-}
-
-/// A body as the type wanted; an empty one is an empty object.
-pub(super) fn body<T: serde::de::DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(text).map_err(|error| {
-        let code = if error.is_data() {
-            ErrorCode::InvalidMessage
-        } else {
-            ErrorCode::InvalidJson
-        };
-        let words: String = error
-            .to_string()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(200)
-            .collect();
-        Problem::from(Refusal::new(code, words))
     })
 }
 
@@ -115,9 +96,9 @@ async fn view(service: &Service, key: &SessionKey) -> Result<Json<SessionView>, 
 pub(super) async fn create(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let changes = body::<Changes>(&bytes)?.checked()?;
+    let changes = body.read::<Changes>()?.checked()?;
     if let Some(Some(model)) = &changes.model {
         service.check_model(model.as_str())?;
     }
@@ -141,10 +122,10 @@ pub(super) async fn patch(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
     Path(id): Path<String>,
-    bytes: Bytes,
+    body: Body,
 ) -> Result<Json<SessionView>, Problem> {
     let key = key(&user.user_id, &id)?;
-    let changes = body::<Changes>(&bytes)?.checked()?;
+    let changes = body.read::<Changes>()?.checked()?;
     service.find(&key).await?;
     apply(&service, &key, changes).await?;
     view(&service, &key).await

@@ -30,6 +30,7 @@ fn message(seq: i64, role: Role, content: &str) -> Message {
         finish_reason: None,
         error: None,
         usage: None,
+        metadata: None,
         created_at: Timestamp(OffsetDateTime::UNIX_EPOCH),
     }
 }

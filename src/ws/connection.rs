@@ -16,6 +16,7 @@ mod pump;
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ const LAST_CLOSE: Duration = Duration::from_millis(1600);
 /// What a client offered at its handshake.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offer {
+    /// Where it comes from.
+    pub(super) address: Option<IpAddr>,
     /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
@@ -61,6 +64,16 @@ pub(super) struct Offer {
     pub(super) session: Option<SessionRef>,
     /// Its cursor.
     pub(super) after: Option<i64>,
+}
+
+impl Offer {
+    /// Counts a token that was refused, wherever the client showed it: in the handshake or in a frame.
+    pub(super) fn record_auth_failure(&self, service: &Service) {
+        if let Some(address) = self.address {
+            // The answer is the same whether or not this was the failure that spent the budget.
+            let _ = service.limiter.record_auth_failure(address);
+        }
+    }
 }
 
 /// One socket.
@@ -311,19 +324,19 @@ impl Connection {
         let quiet = self.keepalive.is_quiet(now);
         self.socket.ping().await?;
         self.keepalive.pinged(now);
-        if quiet
-            && self.offer.speaks_protocol
-            && let Some(attached) = &self.attached
-        {
-            let frame = ServerFrame::Status(Status::Heartbeat(Live {
-                content: "Still here".into(),
-                timestamp: self.service.now(),
-                session_id: attached.room().key().session_id,
-                head: attached.sent(),
-            }));
-            self.send(&frame).await?;
+        if quiet {
+            // A ping alone ends no silence: a browser cannot see it.
+            self.keepalive.sent(now);
+            if let Some(attached) = self.attached.as_ref().filter(|_| self.offer.speaks_protocol) {
+                let frame = ServerFrame::Status(Status::Heartbeat(Live {
+                    content: "Still here".into(),
+                    timestamp: self.service.now(),
+                    session_id: attached.room().key().session_id,
+                    head: attached.sent(),
+                }));
+                self.send(&frame).await?;
+            }
         }
-        self.keepalive.sent(now);
         self.socket.flush().await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::protocol::close::CloseReason;
 
@@ -86,7 +86,7 @@ impl Socket {
     }
 
     /// Ends the connection so that the client sees the code: our close frame goes out, then what the client still sends
-    /// is read away for a moment, since closing with unread data would reset the connection and lose the frame.
+    /// is read away for a moment. After a frame that was refused nothing more can be read here; `http::linger` does then.
     pub(super) async fn close(mut self, reason: CloseReason) {
         let patience = if reason == CloseReason::SlowReader {
             SLOW_CLOSE_WITHIN
@@ -104,17 +104,7 @@ impl Socket {
         ) {
             return;
         }
-        loop {
-            match timeout_at(deadline, self.inner.recv()).await {
-                Ok(Some(Ok(_))) => {}
-                // The rest of a frame that was refused errs at each read; the deadline ends it.
-                Ok(Some(Err(error))) => match verdict(error) {
-                    End::Gone => return,
-                    End::Close(_) => sleep(Duration::from_millis(5)).await,
-                },
-                Ok(None) | Err(_) => return,
-            }
-        }
+        while let Ok(Some(Ok(_))) = timeout_at(deadline, self.inner.recv()).await {}
     }
 }
 

@@ -5,13 +5,25 @@
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
+mod http_api;
+#[cfg(test)]
 mod inbox;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod limits;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]

@@ -5,9 +5,11 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod device;
 pub(crate) mod fleet;
+pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod provider;
+pub(crate) mod raw;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

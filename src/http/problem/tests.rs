@@ -90,7 +90,6 @@ async fn a_wait_is_told_in_whole_seconds_rounded_up_and_exactly() {
 
 #[tokio::test]
 async fn problems_of_http_itself_have_words_of_their_own() {
-    let wait = Duration::from_secs(2);
     for (problem, status, code, detail) in [
         (Problem::bad_request("Which?"), 400, "invalid_message", "Which?"),
         (Problem::not_found("session"), 404, "not_found", "No such session"),
@@ -99,12 +98,6 @@ async fn problems_of_http_itself_have_words_of_their_own() {
             405,
             "method_not_allowed",
             "This resource has no such method",
-        ),
-        (
-            Problem::unavailable("Restarting", wait),
-            503,
-            "unavailable",
-            "Restarting",
         ),
         (
             Problem::internal(),

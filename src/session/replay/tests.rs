@@ -44,6 +44,7 @@ fn message(seq: i64, role: Role, run_id: Option<RunId>, content: &str) -> Messag
         finish_reason: None,
         error: None,
         usage: None,
+        metadata: None,
         created_at: MOMENT,
     }
 }

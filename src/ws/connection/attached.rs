@@ -124,6 +124,7 @@ impl Connection {
             Ok(principal) => principal,
             Err(error) => {
                 tracing::debug!(reason = error.label(), "a token was refused");
+                self.offer.record_auth_failure(&self.service);
                 self.refuse(Refusal::new(ErrorCode::Unauthorized, error.client_text()), re)
                     .await?;
                 let open = self.conversation.is_open();
@@ -139,6 +140,11 @@ impl Connection {
             .as_ref()
             .is_some_and(|before| before.user_id != principal.user_id)
         {
+            self.refuse(
+                Refusal::new(ErrorCode::Forbidden, "The token is another user's"),
+                re,
+            )
+            .await?;
             return Err(End::Close(CloseReason::IdentityChanged));
         }
         let renewal = self.conversation.is_open();
@@ -150,7 +156,7 @@ impl Connection {
         let opened = if renewal {
             None
         } else {
-            Some(self.enter_as(&principal, session).await?)
+            Some(self.enter_as(&principal, session, re.clone()).await?)
         };
         let frame = ServerFrame::Status(Status::Done(Done {
             event: "auth",
@@ -171,11 +177,16 @@ impl Connection {
     }
 
     /// Takes the user's place and opens the session that is wanted.
-    async fn enter_as(&mut self, principal: &Principal, session: Option<SessionRef>) -> Result<Opened, End> {
+    async fn enter_as(
+        &mut self,
+        principal: &Principal,
+        session: Option<SessionRef>,
+        re: Option<ClientName>,
+    ) -> Result<Opened, End> {
         let max = limit_or_off(self.service.settings.limits.connections_per_user);
         if !self.seat.enter_user(&principal.user_id, max) {
             let refusal = Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user");
-            self.refuse(refusal, None).await?;
+            self.refuse(refusal, re).await?;
             return Err(End::Close(CloseReason::TooManyConnections));
         }
         let wanted = session.or(self.offer.session);
@@ -183,7 +194,7 @@ impl Connection {
             Ok(opened) => Ok(opened),
             Err(refusal) => {
                 let reason = close_for(&refusal);
-                self.refuse(refusal, None).await?;
+                self.refuse(refusal, re).await?;
                 Err(End::Close(reason))
             }
         }

@@ -1,0 +1,139 @@
+//! A TCP client that says exactly what a test wants, byte by byte, and answers nothing by itself.
+
+use std::fmt::Write as _;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+
+/// Opcodes of RFC 6455.
+pub(crate) const CONTINUATION: u8 = 0;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+
+/// One TCP connection.
+pub(crate) struct RawClient {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// Whether a frame ends its message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Last,
+    More,
+}
+
+impl RawClient {
+    pub(crate) async fn connect(base: &str) -> Self {
+        Self {
+            stream: TcpStream::connect(base).await.unwrap(),
+            received: Vec::new(),
+        }
+    }
+
+    /// Connects and upgrades; gives the head of the response too.
+    pub(crate) async fn upgrade(base: &str, path: &str, headers: &[(&str, &str)]) -> (Self, String) {
+        let mut client = Self::connect(base).await;
+        let mut head = format!("GET {path} HTTP/1.1\r\nhost: {base}\r\n");
+        for (name, value) in super::http::UPGRADE.iter().chain(headers) {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        client.send(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let end = loop {
+            if let Some(at) = client.received.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(client.read().await, "the connection ended in the handshake");
+        };
+        let rest = client.received.split_off(end);
+        let head = String::from_utf8(std::mem::replace(&mut client.received, rest)).unwrap();
+        (client, head.to_ascii_lowercase())
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(PATIENCE, self.stream.write_all(bytes))
+            .await
+            .expect("the server takes no bytes")
+    }
+
+    /// Sends a frame, masked with zeros.
+    pub(crate) async fn frame(&mut self, opcode: u8, part: Part, payload: &[u8]) -> std::io::Result<()> {
+        let fin = if part == Part::Last { 0x80 } else { 0 };
+        let mut bytes = vec![fin | opcode];
+        match payload.len() {
+            length @ 0..=125 => bytes.push(0x80 | u8::try_from(length).unwrap()),
+            length @ 126..=0xffff => {
+                bytes.push(0x80 | 0x7e);
+                bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
+            length => {
+                bytes.push(0x80 | 0x7f);
+                bytes.extend((length as u64).to_be_bytes());
+            }
+        }
+        bytes.extend([0; 4]);
+        bytes.extend(payload);
+        self.send(&bytes).await
+    }
+
+    /// The next frame: opcode and payload; `None` when the connection ended, properly or not.
+    pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        loop {
+            if let Some(frame) = self.take_frame() {
+                return Some(frame);
+            }
+            if !self.read().await {
+                return None;
+            }
+        }
+    }
+
+    /// The code and the reason of the close frame; what comes before it is passed over, and answered by nothing.
+    pub(crate) async fn closed(&mut self) -> Option<(u16, String)> {
+        loop {
+            let (opcode, payload) = self.next().await?;
+            if opcode == CLOSE {
+                let code = u16::from_be_bytes([payload[0], payload[1]]);
+                return Some((code, String::from_utf8(payload[2..].to_vec()).unwrap()));
+            }
+        }
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) async fn ended(&mut self) {
+        while self.read().await {}
+    }
+
+    /// Reads some bytes; `false` at the end.
+    async fn read(&mut self) -> bool {
+        timeout(PATIENCE, self.stream.read_buf(&mut self.received))
+            .await
+            .expect("nothing came, not even the end")
+            .is_ok_and(|n| n > 0)
+    }
+
+    /// A whole frame, if one has arrived; a server's frames are not masked.
+    fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let bytes = &self.received;
+        let opcode = *bytes.first()? & 0x0f;
+        let (header, length) = match usize::from(*bytes.get(1)?) {
+            126 => (
+                4,
+                usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+            ),
+            127 => {
+                let length = u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?);
+                (10, usize::try_from(length).ok()?)
+            }
+            length => (2, length),
+        };
+        let payload = bytes.get(header..header + length)?.to_vec();
+        self.received.drain(..header + length);
+        Some((opcode, payload))
+    }
+}
