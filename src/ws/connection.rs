@@ -323,7 +323,10 @@ impl Connection {
             }));
             self.send(&frame).await?;
         }
-        self.keepalive.sent(now);
+        // A ping ends the silence only for those who hear pings: a frame that is due soon must not be put off by it.
+        if quiet {
+            self.keepalive.sent(now);
+        }
         self.socket.flush().await
     }
 
