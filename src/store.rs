@@ -48,6 +48,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database took longer than the caller could wait.
+    pub fn too_late() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+
     /// Whether the same may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Stopping)
@@ -107,7 +112,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 pub async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::time::timeout(PATIENCE, work)
         .await
-        .unwrap_or(Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)))
+        .unwrap_or_else(|_| Err(StoreError::too_late()))
 }
 
 /// How every connection of ours is set up.

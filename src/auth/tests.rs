@@ -1,3 +1,5 @@
+//! Tokens as issuers make them, and as attackers do.
+
 mod fixture;
 mod jwks;
 mod key_set;

@@ -1,3 +1,5 @@
+//! Networks and the addresses in them.
+
 use super::Cidr;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The command line: what parses, what is refused with its rule, help that teaches.
+
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};

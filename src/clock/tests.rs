@@ -1,3 +1,5 @@
+//! The system's time and the tests'.
+
 use std::time::Duration;
 
 use time::macros::datetime;

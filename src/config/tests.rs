@@ -1,3 +1,5 @@
+//! Settings from a table of texts: defaults, every fault at once, contradictions, secrets that stay hidden.
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;

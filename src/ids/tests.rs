@@ -1,3 +1,5 @@
+//! Which texts are ids.
+
 use super::UserId;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Rates and limits, with the clock in hand: bursts, refills, keys that go away.
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};

@@ -56,6 +56,31 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, for tables and tests.
+    pub const ALL: [Self; 21] = [
+        Self::InvalidJson,
+        Self::InvalidMessage,
+        Self::ContentRequired,
+        Self::UnknownType,
+        Self::UnknownCommand,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::Busy,
+        Self::QueueFull,
+        Self::IdConflict,
+        Self::NotFound,
+        Self::Forbidden,
+        Self::Unauthorized,
+        Self::ProviderBusy,
+        Self::ProviderTimeout,
+        Self::ProviderUnavailable,
+        Self::ContentFiltered,
+        Self::ContextTooLong,
+        Self::ModelUnavailable,
+        Self::Internal,
+    ];
+
     /// The code as it stands on the wire and in the database.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -63,7 +63,7 @@ impl Lease {
         let context = &self.runs.context;
         let term = self.runs.policy.lease;
         let renewal = timeout(term / 3, context.store.renew_node(context.node, term)).await;
-        match renewal.unwrap_or(Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut))) {
+        match renewal.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok(true) => {
                 self.held_since.get_or_insert_with(Instant::now);
             }

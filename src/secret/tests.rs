@@ -1,3 +1,5 @@
+//! Secrets that are printed by mistake.
+
 use super::{DatabaseUrl, Secret};
 
 #[test]

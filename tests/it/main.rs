@@ -39,4 +39,6 @@ mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod tidy;
+#[cfg(test)]
 mod turn;

@@ -1,3 +1,5 @@
+//! What `token` and `dev` mint, checked by what checks everybody's.
+
 use std::time::Duration;
 
 use uuid::Uuid;

@@ -1,0 +1,418 @@
+//! PROTOCOL.md's examples, held against the types that the server parses and sends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent_websocket::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId};
+use agent_websocket::protocol::client::{self, COMMANDS};
+use agent_websocket::protocol::error::ErrorCode;
+use agent_websocket::protocol::server::{
+    Accepted, Cleared, Delta, Done, Draining, ErrorFrame, FeedbackStored, Gap, Live, Notification, Plain,
+    Pushed, Query, Reconnect, Response, RunChanged, RunError, ServerFrame, SessionChanged, Status, Thinking,
+    TokenExpiring, Usage, Welcome,
+};
+use agent_websocket::protocol::text::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::read;
+
+/// The examples of a kind: one JSON value after the other in each fence that names it.
+fn examples(kind: &str) -> Vec<Value> {
+    let text = read("PROTOCOL.md");
+    let mut found = Vec::new();
+    let mut fence = None;
+    for line in text.lines() {
+        if let Some(opened) = line.strip_prefix("```") {
+            fence = if fence.is_none() {
+                Some(opened.to_owned())
+            } else {
+                None
+            };
+            let known = ["json client", "json server", "json http", "sql", ""];
+            assert!(known.contains(&opened), "no test reads ```{opened}");
+        } else if fence.as_deref() == Some(kind) {
+            let value = serde_json::from_str(line);
+            found.push(value.unwrap_or_else(|error| panic!("{error}: {line}")));
+        }
+    }
+    assert!(!found.is_empty(), "no example of {kind}");
+    found
+}
+
+fn text_of<'a>(frame: &'a Value, field: &str) -> &'a str {
+    frame.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn every_client_example_is_accepted_and_every_command_has_one() {
+    let mut shown = BTreeSet::new();
+    for frame in examples("json client") {
+        if let Err(bad) = client::parse(&frame.to_string()) {
+            panic!("{}: {frame}", bad.refusal);
+        }
+        shown.insert(match text_of(&frame, "type") {
+            "command" => format!("command {}", text_of(&frame, "content")),
+            other => other.to_owned(),
+        });
+    }
+    let mut wanted: BTreeSet<String> = COMMANDS
+        .iter()
+        .map(|(name, _)| format!("command {name}"))
+        .collect();
+    wanted.extend(["query".to_owned(), "human_feedback".to_owned()]);
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn every_server_example_is_one_that_the_server_sends_and_every_frame_has_one() {
+    let known = frames();
+    let mut shown = BTreeSet::new();
+    for example in examples("json server") {
+        let name = name_of(&example);
+        let frame = known
+            .get(&name)
+            .unwrap_or_else(|| panic!("the server sends no {name}"));
+        check(&name, &example, &frame.full, &frame.sparse);
+        if let Some(code) = example.get("code") {
+            let known = ErrorCode::ALL.iter().any(|known| code == known.as_str());
+            assert!(known, "{name}: no such code {code}");
+        }
+        shown.insert(name);
+    }
+    assert_eq!(shown, known.into_keys().collect());
+}
+
+#[test]
+fn every_http_example_is_json() {
+    assert!(examples("json http").iter().all(Value::is_object));
+}
+
+#[test]
+fn the_examples_test_sees_foreign_and_missing_fields() {
+    let known = frames();
+    let live = &known["status live"];
+    let sound = |example: &Value| {
+        std::panic::catch_unwind(|| check("status live", example, &live.full, &live.sparse)).is_ok()
+    };
+    assert!(sound(&live.full));
+    let mut foreign = live.full.clone();
+    foreign["colour"] = json!("red");
+    assert!(!sound(&foreign));
+    let mut wrong = live.full.clone();
+    wrong["head"] = json!("1");
+    assert!(!sound(&wrong));
+    let mut missing = live.full.clone();
+    missing.as_object_mut().expect("an object").remove("head");
+    assert!(!sound(&missing));
+}
+
+/// A frame with all that it can hold, and with as little.
+struct Frame {
+    full: Value,
+    sparse: Value,
+}
+
+/// `type`, and `event` where there is one.
+fn name_of(frame: &Value) -> String {
+    format!("{} {}", text_of(frame, "type"), text_of(frame, "event"))
+        .trim()
+        .to_owned()
+}
+
+/// Holds an example's fields against what the types write: none that is unknown, none missing, each of its kind.
+fn check(name: &str, example: &Value, full: &Value, sparse: &Value) {
+    let (Some(example), Some(full)) = (example.as_object(), full.as_object()) else {
+        panic!("{name}: not an object");
+    };
+    for (field, value) in example {
+        let known = full
+            .get(field)
+            .unwrap_or_else(|| panic!("{name}: unknown field {field}"));
+        let sparse = &sparse[field];
+        if field == "data" || (value.is_null() && sparse.is_null()) {
+            continue;
+        }
+        if known.is_object() {
+            check(
+                &format!("{name} {field}"),
+                value,
+                known,
+                if sparse.is_object() { sparse } else { known },
+            );
+        } else {
+            let same = std::mem::discriminant(value) == std::mem::discriminant(known);
+            assert!(
+                same,
+                "{name}: {field} is {value}, and the server writes such as {known}"
+            );
+        }
+    }
+    for field in sparse.as_object().into_iter().flat_map(|sparse| sparse.keys()) {
+        assert!(example.contains_key(field), "{name}: {field} is missing");
+    }
+}
+
+/// Every frame that the server can send, by its name.
+fn frames() -> BTreeMap<String, Frame> {
+    let full = written(&Sample::full());
+    let sparse = written(&Sample::sparse());
+    full.into_iter()
+        .zip(sparse)
+        .map(|(full, sparse)| (name_of(&full), Frame { full, sparse }))
+        .collect()
+}
+
+fn written(sample: &Sample) -> Vec<Value> {
+    let statuses = sample.statuses().into_iter().map(ServerFrame::Status);
+    let notifications = sample.notifications().into_iter().map(ServerFrame::Notification);
+    let others = [
+        ServerFrame::Query(sample.query()),
+        ServerFrame::Delta(sample.delta()),
+        ServerFrame::Response(Box::new(sample.response())),
+        ServerFrame::Error(sample.error()),
+    ];
+    statuses
+        .chain(notifications)
+        .chain(others)
+        .map(|frame| serde_json::from_str(&frame.encode()).expect("JSON"))
+        .collect()
+}
+
+/// Values for frames: with everything that may be absent, or without.
+struct Sample {
+    is_full: bool,
+    timestamp: Timestamp,
+    session_id: SessionId,
+    message_id: MessageId,
+    run_id: RunId,
+    notification_id: NotificationId,
+}
+
+impl Sample {
+    fn full() -> Self {
+        Self {
+            is_full: true,
+            timestamp: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
+            session_id: SessionId(Uuid::nil()),
+            message_id: MessageId(Uuid::nil()),
+            run_id: RunId(Uuid::nil()),
+            notification_id: NotificationId(Uuid::nil()),
+        }
+    }
+
+    fn sparse() -> Self {
+        Self {
+            is_full: false,
+            ..Self::full()
+        }
+    }
+
+    fn may<T>(&self, value: T) -> Option<T> {
+        self.is_full.then_some(value)
+    }
+
+    fn re(&self) -> Option<ClientName> {
+        self.may(ClientName::new("q-1").expect("a name"))
+    }
+
+    fn live(&self) -> Live<'static> {
+        Live {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            session_id: self.session_id,
+            head: Seq(1),
+        }
+    }
+
+    fn statuses(&self) -> Vec<Status<'static>> {
+        let (timestamp, session_id, run_id, message_id) =
+            (self.timestamp, self.session_id, self.run_id, self.message_id);
+        let mut statuses = vec![
+            Status::Accepted(Accepted {
+                content: "x".into(),
+                timestamp,
+                re: self.re(),
+                session_id,
+                seq: Seq(1),
+                message_id,
+                run_id,
+                queue_position: 0,
+                duplicate: false,
+            }),
+            Status::Thinking(Thinking {
+                content: "x".into(),
+                timestamp,
+                session_id,
+                run_id,
+                in_reply_to: message_id,
+                message_id,
+                replay: self.is_full,
+            }),
+            Status::Live(self.live()),
+            Status::Heartbeat(self.live()),
+            Status::Run(RunChanged {
+                content: "x".into(),
+                timestamp,
+                session_id,
+                run_id,
+                state: "queued".into(),
+                attempt: 1,
+            }),
+            Status::Session(SessionChanged {
+                content: "x".into(),
+                timestamp,
+                session_id,
+                title: self.may("x".into()),
+                deleted: false,
+            }),
+            Status::TokenExpiring(TokenExpiring {
+                content: "x".into(),
+                timestamp,
+                expires_at: timestamp,
+            }),
+            Status::Draining(Draining {
+                content: "x".into(),
+                timestamp,
+                retry_after_ms: 1,
+            }),
+            Status::Feedback(FeedbackStored {
+                content: "x".into(),
+                timestamp,
+                re: self.re(),
+                message_id,
+            }),
+        ];
+        statuses.extend(COMMANDS.iter().map(|(name, _)| {
+            Status::Done(Done {
+                event: name,
+                content: "x".into(),
+                timestamp,
+                re: self.re(),
+                expires_at: self.may(timestamp).filter(|_| *name == "auth"),
+                data: json!({}),
+            })
+        }));
+        statuses
+    }
+
+    fn notifications(&self) -> Vec<Notification<'static>> {
+        let timestamp = self.timestamp;
+        vec![
+            Notification::Welcome(Box::new(self.welcome())),
+            Notification::Message(Box::new(Pushed {
+                content: "x".into(),
+                timestamp,
+                notification_id: self.notification_id,
+                kind: "x".into(),
+                title: self.may("x".into()),
+                data: self.may(std::borrow::Cow::Owned(json!({}))),
+                priority: "normal".into(),
+                created_at: timestamp,
+                session_id: self.may(self.session_id),
+                seq: self.may(Seq(1)),
+                message_id: self.may(self.message_id),
+                replay: self.is_full,
+            })),
+            Notification::Cleared(Cleared {
+                content: "x".into(),
+                timestamp,
+                notification_ids: vec![self.notification_id],
+            }),
+            Notification::Timeout(Plain {
+                content: "x".into(),
+                timestamp,
+            }),
+        ]
+    }
+
+    fn welcome(&self) -> Welcome<'static> {
+        Welcome {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            session_id: self.session_id,
+            resumed: true,
+            head: Seq(1),
+            first_available: Seq(1),
+            connection_id: ConnectionId(Uuid::nil()),
+            user_id: "x".into(),
+            protocol: 1,
+            heartbeat_ms: 1,
+            max_message_bytes: 1,
+            token_expires_at: self.timestamp,
+            reconnect: Reconnect {
+                base_ms: 1,
+                max_ms: 1,
+                jitter_ms: 1,
+            },
+            gap: self.may(Gap {
+                from: Seq(1),
+                to: Seq(1),
+            }),
+        }
+    }
+
+    fn query(&self) -> Query<'static> {
+        Query {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            id: self.may("x".into()),
+            session_id: self.session_id,
+            seq: Seq(1),
+            message_id: self.message_id,
+            run_id: self.may(self.run_id),
+            replay: self.is_full,
+        }
+    }
+
+    fn delta(&self) -> Delta<'static> {
+        Delta {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            session_id: self.session_id,
+            message_id: self.message_id,
+            run_id: self.run_id,
+            attempt: 1,
+            offset: 0,
+            replay: self.is_full,
+        }
+    }
+
+    fn response(&self) -> Response<'static> {
+        Response {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            session_id: self.session_id,
+            seq: Seq(1),
+            message_id: self.message_id,
+            in_reply_to: self.may(self.message_id),
+            run_id: self.may(self.run_id),
+            state: "complete".into(),
+            error: self.may(RunError {
+                code: ErrorCode::Internal,
+                retryable: true,
+            }),
+            finish_reason: self.may("x".into()),
+            model: self.may("x".into()),
+            usage: self.may(Usage {
+                input_tokens: Some(1),
+                output_tokens: Some(1),
+                cost_usd: Some(0.5),
+            }),
+            length: 1,
+            sha256: "x".to_owned(),
+            replay: self.is_full,
+        }
+    }
+
+    fn error(&self) -> ErrorFrame<'static> {
+        ErrorFrame {
+            content: "x".into(),
+            timestamp: self.timestamp,
+            re: self.re(),
+            run_id: self.may(self.run_id),
+            code: ErrorCode::Internal,
+            retryable: true,
+            retry_after_ms: self.may(1),
+        }
+    }
+}
