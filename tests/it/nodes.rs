@@ -14,7 +14,10 @@ use crate::support::node::TestNode;
 use crate::support::provider::{Script, ScriptedProvider};
 
 /// So long that a test which needs a poll fails.
-const NO_POLL: [(&str, &str); 1] = [("POLL_INTERVAL_MS", "3600000")];
+const NO_POLL: [(&str, &str); 2] = [
+    ("POLL_INTERVAL_MS", "3600000"),
+    ("NOTIFICATION_POLL_MS", "3600000"),
+];
 
 /// Two nodes that have nothing but NOTIFY.
 async fn two_without_polling(provider: &ScriptedProvider) -> (TestNode, TestNode) {
@@ -31,7 +34,7 @@ async fn two_without_notify(provider: &ScriptedProvider) -> (TestNode, TestNode)
     let mut nodes = Vec::new();
     for _ in 0..2 {
         let nowhere = "postgres://nobody@127.0.0.1:1/nothing".to_owned();
-        let changes = [("POLL_INTERVAL_MS", "50")];
+        let changes = [("POLL_INTERVAL_MS", "50"), ("NOTIFICATION_POLL_MS", "50")];
         nodes.push(TestNode::start_with(database.clone(), nowhere, provider, &changes).await);
     }
     let second = nodes.pop().unwrap();
@@ -239,7 +242,7 @@ async fn wait_for_listeners(database: &TestDatabase) {
 async fn a_query_that_finds_its_node_full_runs_on_another() {
     let provider = ScriptedProvider::start().await;
     provider.on("Endless", Script::new().text("On and ").stall());
-    let changes = [NO_POLL[0], ("MAX_RUNS_PER_NODE", "1")];
+    let changes = [NO_POLL[0], NO_POLL[1], ("MAX_RUNS_PER_NODE", "1")];
     let mut first = TestNode::start(&provider, &changes).await;
     let mut second = TestNode::start_on(first.database.clone(), &provider, &changes).await;
     first.listening().await;
@@ -254,6 +257,71 @@ async fn a_query_that_finds_its_node_full_runs_on_another() {
     busy.until(|frame| frame["type"] == "response").await;
     first.shut_down().await;
     second.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_run_on_a_node_where_nobody_watched_shows_to_those_who_come() {
+    let provider = ScriptedProvider::start().await;
+    provider.on("Endless", Script::new().text("On and ").stall());
+    let script = Script::new().text("Half 🌍 ").wait_for("end").text("whole");
+    provider.on("Half", script.finish("stop").done());
+    let changes = [NO_POLL[0], NO_POLL[1], ("MAX_RUNS_PER_NODE", "1")];
+    let mut first = TestNode::start(&provider, &changes).await;
+    let mut second = TestNode::start_on(first.database.clone(), &provider, &changes).await;
+    first.listening().await;
+    second.listening().await;
+    let mut busy = first.connect("alice").await;
+    busy.query("q", "Endless").await;
+    let mut phone = first.connect("bob").await;
+    phone.query("q", "Half").await;
+    phone.until(|frame| frame["type"] == "delta").await;
+
+    let mut laptop = second.resume("bob", &phone.session, 0).await;
+    laptop.live().await;
+    let delta = laptop
+        .frames
+        .iter()
+        .find(|frame| frame["type"] == "delta")
+        .unwrap();
+    assert_eq!(
+        (&delta["content"], &delta["offset"]),
+        (&json!("Half 🌍 "), &json!(0))
+    );
+    provider.open("end");
+    for device in [&mut phone, &mut laptop] {
+        let response = device.until(|frame| frame["type"] == "response").await;
+        assert_eq!(response["content"], "Half 🌍 whole");
+        let mut transcript = Transcript::default();
+        transcript.apply(
+            &device.frames,
+            &HashMap::from([("q".to_owned(), "Half".to_owned())]),
+        );
+        assert_eq!(
+            transcript.messages,
+            first.database.transcript(&device.session).await
+        );
+    }
+    busy.command("cancel", json!({})).await;
+    busy.until(|frame| frame["type"] == "response").await;
+    first.shut_down().await;
+    second.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_clears_the_devices_of_every_node() {
+    let provider = ScriptedProvider::start().await;
+    let nodes = two_without_polling(&provider).await;
+    let mut phone = nodes.0.connect("alice").await;
+    let mut laptop = nodes.1.connect("alice").await;
+    phone.live().await;
+    laptop.live().await;
+    notify(&nodes.0.database, "alice", "Seen?").await;
+    let id = notified(&mut phone, "Seen?").await["notification_id"].clone();
+    notified(&mut laptop, "Seen?").await;
+    phone.command("ack", json!({ "notification_ids": [id] })).await;
+    let cleared = laptop.until(|frame| frame["event"] == "cleared").await;
+    assert_eq!(cleared["notification_ids"], json!([id]));
+    shut_down(nodes).await;
 }
 
 #[tokio::test]
@@ -391,9 +459,10 @@ async fn a_late_commit_arrives(node: &TestNode) {
 #[tokio::test]
 async fn a_notification_that_commits_late_is_not_passed_over() {
     let provider = ScriptedProvider::start().await;
-    let nodes = two_without_polling(&provider).await;
-    a_late_commit_arrives(&nodes.0).await;
-    shut_down(nodes).await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    node.listening().await;
+    a_late_commit_arrives(&node).await;
+    node.shut_down().await;
     let nodes = two_without_notify(&provider).await;
     a_late_commit_arrives(&nodes.0).await;
     shut_down(nodes).await;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -716,45 +717,49 @@ fn failures() -> Vec<Failure> {
     ]
 }
 
+/// One failure on a node of its own: the breaker would make one failure of many.
+async fn is_told(failure: Failure) {
+    let name = failure.name;
+    let provider = ScriptedProvider::start().await;
+    provider.on("fail", failure.script);
+    let mut node = TestNode::start(&provider, &[]).await;
+    let mut client = node.connect("alice").await;
+    client.live().await;
+    let response = client.ask("q", "Please fail").await;
+
+    assert_eq!(response["state"], failure.state, "{name}: {response}");
+    assert_eq!(response["content"], failure.content, "{name}");
+    assert_eq!(response["error"]["code"], failure.code, "{name}");
+    let n = client.frames.len();
+    let error = &client.frames[n - 2];
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&json!("error"), &json!(failure.code)),
+        "{name}"
+    );
+    assert_eq!(error["run_id"], response["run_id"]);
+    assert_eq!(error["retryable"], response["error"]["retryable"], "{name}");
+    let text = error["content"].as_str().unwrap();
+    assert!(
+        text.starts_with("Failed to generate response: "),
+        "{name}: {text}"
+    );
+    for frame in &client.frames {
+        assert!(!frame.to_string().contains(UPSTREAM), "{name}: {frame}");
+    }
+    let after = client.ask("again", "Are you well?").await;
+    assert_eq!(
+        (&after["state"], &after["seq"]),
+        (&json!("complete"), &json!(4)),
+        "{name}: the session goes on"
+    );
+    assert_eq!(settled(&node.database).await, [failure.state, "complete"]);
+    node.shut_down().await;
+}
+
 #[tokio::test]
 async fn every_failure_of_the_provider_is_told_in_our_words_and_leaves_one_answer() {
-    for failure in failures() {
-        let name = failure.name;
-        let provider = ScriptedProvider::start().await;
-        provider.on("fail", failure.script);
-        // A node each: the breaker would make one failure of many.
-        let mut node = TestNode::start(&provider, &[]).await;
-        let mut client = node.connect("alice").await;
-        client.live().await;
-        let response = client.ask("q", "Please fail").await;
-
-        assert_eq!(response["state"], failure.state, "{name}: {response}");
-        assert_eq!(response["content"], failure.content, "{name}");
-        assert_eq!(response["error"]["code"], failure.code, "{name}");
-        let n = client.frames.len();
-        let error = &client.frames[n - 2];
-        assert_eq!(
-            (&error["type"], &error["code"]),
-            (&json!("error"), &json!(failure.code)),
-            "{name}"
-        );
-        assert_eq!(error["run_id"], response["run_id"]);
-        assert_eq!(error["retryable"], response["error"]["retryable"], "{name}");
-        let text = error["content"].as_str().unwrap();
-        assert!(
-            text.starts_with("Failed to generate response: "),
-            "{name}: {text}"
-        );
-        for frame in &client.frames {
-            assert!(!frame.to_string().contains(UPSTREAM), "{name}: {frame}");
-        }
-        let after = client.ask("again", "Are you well?").await;
-        assert_eq!(
-            (&after["state"], &after["seq"]),
-            (&json!("complete"), &json!(4)),
-            "{name}: the session goes on"
-        );
-        assert_eq!(settled(&node.database).await, [failure.state, "complete"]);
-        node.shut_down().await;
-    }
+    // Some at a time: most of it is waiting for retries and for nodes to end.
+    let checks = stream::iter(failures()).map(|failure| Box::pin(is_told(failure)));
+    checks.buffer_unordered(4).collect::<()>().await;
 }

@@ -209,7 +209,8 @@ impl Connection {
         match self.seat.mailbox().take() {
             Mail::Empty => Ok(false),
             Mail::Close(reason) => Err(End::Close(reason)),
-            Mail::Lost => self.pending_notifications().await.map(|()| true),
+            // A share at a time: whatever else happened, a frame or the end of the server, has its turn in between.
+            Mail::Lost => self.pending_notifications().await.map(|()| false),
             Mail::Signal(signal) => self.signal(signal).await.map(|()| true),
         }
     }
