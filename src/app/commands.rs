@@ -11,7 +11,7 @@ use crate::cli::{Cli, Command, TokenArgs};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
 use crate::http::listen;
-use crate::shutdown::signalled;
+use crate::shutdown::Signals;
 use crate::store::Store;
 use crate::telemetry;
 
@@ -39,6 +39,7 @@ pub(super) fn checked<T>(result: Result<T, Vec<Fault>>) -> anyhow::Result<T> {
 async fn serve() -> anyhow::Result<()> {
     let settings = checked(Settings::from_lookup(&config::environment, Mode::Serve))?;
     telemetry::start(&settings.log)?;
+    let mut signals = Signals::listen()?;
     let DatabaseSource::Server { url, listen_url } = settings.database.source.clone() else {
         anyhow::bail!("serve needs DATABASE_URL");
     };
@@ -51,7 +52,11 @@ async fn serve() -> anyhow::Result<()> {
         admin: Some(bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?),
         settings,
     };
-    until_signalled(Node::start(parts).await?).await
+    let node = tokio::select! {
+        started = Node::start(parts) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    until_signalled(node, signals).await
 }
 
 /// Opens an address, or says which setting names it.
@@ -61,21 +66,15 @@ pub(super) fn bind(setting: &str, address: std::net::SocketAddr) -> anyhow::Resu
 }
 
 /// Serves until a signal or a fault, then shuts down. A second signal ends the process at once.
-pub(super) async fn until_signalled(node: Node) -> anyhow::Result<()> {
+pub(super) async fn until_signalled(node: Node, mut signals: Signals) -> anyhow::Result<()> {
     let failed = tokio::select! {
-        signal = signalled() => {
-            signal?;
-            false
-        }
+        () = signals.next() => false,
         () = node.failed() => true,
     };
     tracing::info!("shutting down");
     tokio::select! {
         () = node.shut_down() => {}
-        signal = signalled() => {
-            signal?;
-            tracing::warn!("a second signal: ending at once");
-        }
+        () = signals.next() => tracing::warn!("a second signal: ending at once"),
     }
     anyhow::ensure!(!failed, "the server stopped by itself; the log says why");
     Ok(())

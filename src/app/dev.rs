@@ -15,6 +15,7 @@ use crate::ids::UserId;
 use crate::llm::{OFFLINE_HELP, OFFLINE_MODEL, Provider};
 use crate::postgres::{Cluster, Installation};
 use crate::secret::Secret;
+use crate::shutdown::Signals;
 use crate::store::Store;
 use crate::telemetry;
 
@@ -43,6 +44,15 @@ struct Database {
 /// # Errors
 /// In words for the person at the terminal.
 pub(super) async fn run() -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let (node, cluster) = tokio::select! {
+        started = start() => started?,
+        () = signals.next() => return Ok(()),
+    };
+    serve_with(node, cluster, signals).await
+}
+
+async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
     let mut settings = checked(Settings::from_lookup(&config::environment, Mode::Dev))?;
     telemetry::start(&settings.log)?;
     if matches!(settings.auth.keys, KeySource::DataDirectory) {
@@ -71,15 +81,15 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let node = Node::start(parts).await?;
     write!(std::io::stdout(), "{banner}")?;
     std::io::stdout().flush()?;
-    serve_with(node, database.cluster).await
+    Ok((node, database.cluster))
 }
 
-async fn serve_with(node: Node, cluster: Option<Cluster>) -> anyhow::Result<()> {
+async fn serve_with(node: Node, cluster: Option<Cluster>, signals: Signals) -> anyhow::Result<()> {
     let Some(mut cluster) = cluster else {
-        return until_signalled(node).await;
+        return until_signalled(node, signals).await;
     };
     tokio::select! {
-        served = until_signalled(node) => {
+        served = until_signalled(node, signals) => {
             cluster.stop().await?;
             served
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{is_response, resume, runs, serve};
+use crate::support::chaos::ChaosProxy;
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
 use crate::support::device::Device;
 use crate::support::fleet::Fleet;
-use crate::support::node::token;
-use crate::support::process::ServeProcess;
+use crate::support::node::{token, values};
+use crate::support::process::{Process, ServeProcess};
 use crate::support::provider::{Script, ScriptedProvider};
 
 /// Clients beside those that ask, to see closes spread.
@@ -80,7 +81,7 @@ async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
     for client in &mut clients {
         assert_eq!(client.closed().await.0, 1012);
     }
-    assert!(leaving.process.exit().await.success());
+    leaving.ended().await;
     provider.open("gone");
     let mut ends = Vec::new();
     for asker in &clients[..3] {
@@ -97,6 +98,25 @@ async fn sigterm_drains_finishes_releases_and_ends_truthfully() {
     );
     let attempts: Vec<i32> = runs(&database).await.into_iter().map(|run| run.1).collect();
     assert_eq!(attempts, [1, 2, 1], "only what had shown nothing was tried again");
+}
+
+#[tokio::test]
+async fn sigterm_at_any_moment_of_a_start_ends_the_program_properly() {
+    let provider = ScriptedProvider::start().await;
+    let database = TestDatabase::new().await;
+    for _ in 0..5 {
+        let mut node = serve("starting", &database, &provider, &[]).await;
+        node.process.terminate();
+        node.ended().await;
+    }
+    let proxy = ChaosProxy::start(&database.url);
+    proxy.stall();
+    let free = [("BIND_ADDR", "127.0.0.1:0"), ("ADMIN_BIND_ADDR", "127.0.0.1:0")];
+    let settings = values(&provider.base_url(), &proxy.url, &free);
+    let mut waiting = Process::start("waiting", "serve", &settings);
+    proxy.knocked().await;
+    waiting.terminate();
+    assert!(waiting.exit().await.success());
 }
 
 /// A hundred clients: the contract's thousand does not fit a test that shares two cores.
@@ -122,7 +142,7 @@ async fn a_rolling_restart_under_a_hundred_clients_loses_and_doubles_nothing() {
         let mut leaving = fleet.take(node);
         leaving.process.terminate();
         ask_all(&fleet.devices, &format!("draining-{node}"));
-        assert!(leaving.process.exit().await.success());
+        leaving.ended().await;
         fleet.start_node(node).await;
         fleet.acknowledged().await;
     }

@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::PATIENCE;
 
 /// What the proxy does to those who come through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(crate) struct ChaosProxy {
     /// The database behind it, through it.
     pub(crate) url: String,
     weather: watch::Sender<Weather>,
+    /// Connections accepted so far.
+    knocks: watch::Receiver<u64>,
     _serving: JoinSet<()>,
     _directory: TempDir,
 }
@@ -45,11 +50,13 @@ impl ChaosProxy {
             cuts: 0,
         });
         let listener = listen(&listen_at).unwrap();
+        let (knocking, knocks) = watch::channel(0);
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, listen_at, server, seen));
+        serving.spawn(serve(listener, listen_at, server, seen, knocking));
         Self {
             url,
             weather,
+            knocks,
             _serving: serving,
             _directory: own,
         }
@@ -73,6 +80,15 @@ impl ChaosProxy {
         self.weather.send_modify(|weather| weather.stalled = true);
     }
 
+    /// Waits until somebody has connected.
+    pub(crate) async fn knocked(&self) {
+        let mut knocks = self.knocks.clone();
+        timeout(PATIENCE, knocks.wait_for(|n| *n > 0))
+            .await
+            .expect("somebody should connect")
+            .expect("the proxy serves");
+    }
+
     /// Good weather again.
     pub(crate) fn restore(&self) {
         self.weather.send_modify(|weather| {
@@ -88,7 +104,13 @@ fn listen(at: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(at)
 }
 
-async fn serve(listener: UnixListener, at: PathBuf, server: PathBuf, mut weather: watch::Receiver<Weather>) {
+async fn serve(
+    listener: UnixListener,
+    at: PathBuf,
+    server: PathBuf,
+    mut weather: watch::Receiver<Weather>,
+    knocking: watch::Sender<u64>,
+) {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
     let mut cuts = 0;
@@ -106,6 +128,7 @@ async fn serve(listener: UnixListener, at: PathBuf, server: PathBuf, mut weather
         tokio::select! {
             changed = weather.changed() => if changed.is_err() { return },
             accepted = accept(listener.as_ref()) => {
+                knocking.send_modify(|n| *n += 1);
                 connections.spawn(carry(accepted.unwrap(), server.clone(), weather.clone()));
             }
             Some(_) = connections.join_next() => {}

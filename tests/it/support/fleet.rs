@@ -223,7 +223,7 @@ impl Fleet {
         }
         for slot in &mut self.slots {
             if let Some(node) = &mut slot.process {
-                assert!(node.process.exit().await.success(), "a node ended with a fault");
+                node.ended().await;
             }
         }
     }

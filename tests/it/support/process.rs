@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,14 +37,14 @@ impl Output {
     }
 
     /// Keeps what comes through a pipe, on a thread that ends with it.
-    fn follow(self: &Arc<Self>, pipe: impl Read + Send + 'static) {
+    fn follow(self: &Arc<Self>, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         let output = Arc::clone(self);
         thread::spawn(move || {
             BufReader::new(pipe)
                 .lines()
                 .map_while(Result::ok)
                 .for_each(|line| output.push(line));
-        });
+        })
     }
 }
 
@@ -54,6 +54,7 @@ pub(crate) struct Process {
     name: String,
     stdout: Arc<Output>,
     stderr: Arc<Output>,
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -73,14 +74,17 @@ impl Process {
             .spawn()
             .unwrap();
         let (stdout, stderr) = (Arc::<Output>::default(), Arc::<Output>::default());
-        stdout.follow(child.stdout.take().unwrap());
-        stderr.follow(child.stderr.take().unwrap());
+        let followers = vec![
+            stdout.follow(child.stdout.take().unwrap()),
+            stderr.follow(child.stderr.take().unwrap()),
+        ];
         let name = name.to_owned();
         Self {
             child,
             name,
             stdout,
             stderr,
+            followers,
         }
     }
 
@@ -173,6 +177,18 @@ impl ServeProcess {
             base,
             node_id,
         }
+    }
+
+    /// Waits until it has ended as it should: without a fault, and with nothing left behind.
+    pub(crate) async fn ended(&mut self) {
+        let status = self.process.exit().await;
+        for follower in self.process.followers.drain(..) {
+            follower.join().unwrap();
+        }
+        let log = self.process.stderr();
+        assert!(status.success(), "a node ended with a fault: {status}");
+        assert!(!log.contains("panicked"), "something panicked in a node");
+        assert!(!log.contains("left behind"), "a node left tasks behind");
     }
 
     /// What `/readyz` says: the status, and the body as JSON.
