@@ -130,9 +130,9 @@ impl Conversation {
         match frame {
             ClientFrame::Command(re, Command::Auth(auth)) => Decision::Authenticate(re, auth),
             frame if self.is_open() => Decision::Carry(frame),
-            _ => Decision::RefuseAndClose(
+            frame => Decision::RefuseAndClose(
                 BadFrame {
-                    re: None,
+                    re: frame.id().cloned(),
                     refusal: Refusal::new(
                         ErrorCode::Unauthorized,
                         "The first frame must be the command auth",

@@ -28,6 +28,17 @@ pub enum ClientFrame {
     Feedback(Feedback),
 }
 
+impl ClientFrame {
+    /// The frame's own id.
+    pub fn id(&self) -> Option<&ClientName> {
+        match self {
+            Self::Query(query) => query.id.as_ref(),
+            Self::Command(id, _) => id.as_ref(),
+            Self::Feedback(feedback) => feedback.id.as_ref(),
+        }
+    }
+}
+
 /// A frame that was refused: what to answer, and to which frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BadFrame {
@@ -248,9 +259,9 @@ struct QueryFields {
     #[serde(default)]
     content: Option<Text>,
     #[serde(default)]
-    priority: Priority,
+    priority: Option<Priority>,
     #[serde(default)]
-    on_busy: OnBusy,
+    on_busy: Option<OnBusy>,
     #[serde(default)]
     model: Option<Text>,
     #[serde(default)]
@@ -308,6 +319,10 @@ pub fn parse(text: &str) -> Result<ClientFrame, BadFrame> {
         return Err(bad(None, ErrorCode::InvalidJson, "A frame is one JSON object"));
     }
     let envelope: Envelope = serde_json::from_str(text).map_err(|error| {
+        if error.is_data() {
+            // It is JSON, but `type` or `id` stands in it twice.
+            return bad(None, ErrorCode::InvalidMessage, printable(&error.to_string()));
+        }
         bad(
             None,
             ErrorCode::InvalidJson,
@@ -404,8 +419,8 @@ fn query(fields: QueryFields) -> Result<Query, Refusal> {
     Ok(Query {
         id: fields.id,
         content: check_content(fields.content)?,
-        priority: fields.priority,
-        on_busy: fields.on_busy,
+        priority: fields.priority.unwrap_or_default(),
+        on_busy: fields.on_busy.unwrap_or_default(),
         model: fields.model,
         metadata: check_metadata(fields.metadata)?,
     })
@@ -478,6 +493,8 @@ struct RunArgs {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelArgs {
+    /// Null for the default, but never left out: that would undo the choice unasked.
+    #[serde(deserialize_with = "Option::deserialize")]
     model: Option<Text>,
 }
 

@@ -1,1 +1,3 @@
-//! x
+//! The wire, frame by frame: what clients may say, what the server says, and the words of both.
+
+mod client;

@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Text {
 /// The most bytes a client's own JSON object (metadata) may take when written.
 pub const MAX_JSON_BYTES: usize = 4096;
 
-/// The deepest that a client's own JSON object may nest.
+/// The deepest that a client's own JSON object may nest: it and the objects and arrays in it, the plain values not counted.
 pub const MAX_JSON_DEPTH: usize = 8;
 
 /// Checks an object that will be stored as `jsonb`: size, depth, and no NUL in any string or key.
@@ -58,10 +58,8 @@ pub const MAX_JSON_DEPTH: usize = 8;
 /// The sentence that tells the client what is wrong.
 pub fn check_json(object: &Map<String, Value>) -> Result<(), &'static str> {
     fn walk(value: &Value, depth: usize) -> Result<(), &'static str> {
-        if depth > MAX_JSON_DEPTH {
-            return Err("nests deeper than 8 levels");
-        }
         match value {
+            Value::Array(_) | Value::Object(_) if depth > MAX_JSON_DEPTH => Err("nests deeper than 8 levels"),
             Value::String(text) if text.contains('\0') => Err("the character U+0000 cannot be stored"),
             Value::Array(items) => items.iter().try_for_each(|item| walk(item, depth + 1)),
             Value::Object(fields) => fields.iter().try_for_each(|(key, item)| {
