@@ -390,8 +390,10 @@ pub struct Response<'a> {
     /// Its message.
     pub message_id: MessageId,
     /// The query's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<MessageId>,
     /// Which run.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
     /// `complete`, `cancelled`, `incomplete` or `failed`.
     pub state: Cow<'a, str>,
@@ -399,8 +401,10 @@ pub struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
     /// The provider's reason for the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<Cow<'a, str>>,
     /// The model that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<Cow<'a, str>>,
     /// What it took.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -427,10 +431,13 @@ pub struct RunError {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Usage {
     /// Tokens of the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<i64>,
     /// Tokens of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<i64>,
     /// Money, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
 }
 

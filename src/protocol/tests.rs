@@ -1,3 +1,5 @@
 //! The wire, frame by frame: what clients may say, what the server says, and the words of both.
 
 mod client;
+mod server;
+mod vocabulary;
