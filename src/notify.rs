@@ -8,3 +8,6 @@ pub mod listener;
 pub mod mailbox;
 pub mod notifier;
 pub mod room;
+
+#[cfg(test)]
+mod tests;

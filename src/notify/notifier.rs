@@ -140,3 +140,6 @@ fn payloads(hints: &HashSet<Hint>) -> (Vec<String>, Vec<String>) {
     }
     (channels, payloads)
 }
+
+#[cfg(test)]
+mod tests;

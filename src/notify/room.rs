@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::mailbox::{Mailbox, Signal};
 use crate::ids::{ClientName, ConnectionId, RunId, Seq, SessionKey};
-use crate::log::{Message, title_of};
+use crate::log::{Message, Role, title_of};
 use crate::protocol::close::CloseReason;
 use crate::session::replay::{Answer, Cursor, Step, Tail};
 
@@ -84,9 +84,7 @@ impl Room {
     pub fn load(&self, head: Seq, title: Option<Arc<str>>) {
         let mut state = self.state();
         if state.tail.head() < head {
-            let answer = state.tail.answer.take();
             state.tail = std::mem::take(&mut state.tail).restart_at(head);
-            state.tail.answer = answer;
         }
         state.title = title;
         state.loaded = true;
@@ -164,8 +162,8 @@ impl Room {
         if state.local_run.is_some() && message.run_id == state.local_run && message.in_reply_to.is_some() {
             state.local_run = None;
         }
-        if state.title.is_none() && message.seq == Seq::START.next() {
-            // The store does the same: nobody needs to be told.
+        if state.title.is_none() && message.role == Role::User && message.seq == state.tail.head().next() {
+            // The store does the same with the first question: nobody needs to be told.
             state.title = Some(Arc::from(title_of(&message.content)));
         }
         state.tail.offer(message);

@@ -1,0 +1,251 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{contents, has_rung, key, message, run, writing};
+use crate::ids::{ClientName, ConnectionId, Seq};
+use crate::log::Role;
+use crate::notify::mailbox::{Mailbox, Signal};
+use crate::notify::room::Room;
+use crate::session::replay::Step;
+
+fn room() -> Room {
+    Room::new(key(1), Instant::now())
+}
+
+fn loaded(head: i64) -> Room {
+    let room = room();
+    room.load(Seq(head), None);
+    room
+}
+
+fn device(name: &str) -> Option<ClientName> {
+    Some(ClientName::new(name).unwrap())
+}
+
+fn enter(room: &Room, device: Option<ClientName>) -> (ConnectionId, Mailbox) {
+    let (connection, mailbox) = (ConnectionId::new(), Mailbox::default());
+    room.enter(connection, device, mailbox.clone());
+    (connection, mailbox)
+}
+
+fn title(room: &Room) -> Option<String> {
+    room.title().map(|title| title.to_string())
+}
+
+#[test]
+fn the_same_device_replaces_itself_and_nobody_else() {
+    let room = loaded(0);
+    let (_, other) = enter(&room, device("phone"));
+    let (_, nameless) = enter(&room, None);
+    let (_, first) = enter(&room, device("laptop"));
+    let (_, another_nameless) = enter(&room, None);
+    let (_, second) = enter(&room, device("laptop"));
+    assert_eq!(contents(&first), ["replaced"]);
+    for mailbox in [other, nameless, another_nameless, second] {
+        assert!(mailbox.is_empty());
+    }
+}
+
+#[test]
+fn a_late_goodbye_does_not_remove_the_successor() {
+    let room = loaded(0);
+    let (old, _) = enter(&room, device("laptop"));
+    let (new, mailbox) = enter(&room, device("laptop"));
+    room.leave(old, Instant::now());
+    assert_eq!(room.empty_since(), None);
+    room.post(&Signal::Renamed(None));
+    assert_eq!(contents(&mailbox), ["renamed -"], "the successor is still told");
+
+    let left = Instant::now() + Duration::from_secs(1);
+    room.leave(new, left);
+    assert_eq!(room.empty_since(), Some(left));
+    room.leave(new, left + Duration::from_secs(1));
+    assert_eq!(
+        room.empty_since(),
+        Some(left),
+        "it is empty since the last one left"
+    );
+}
+
+#[test]
+fn a_rename_is_told_only_if_it_is_news() {
+    let room = room();
+    room.load(Seq(1), Some(Arc::from("a")));
+    let (_, mailbox) = enter(&room, None);
+    room.rename(Some(Arc::from("a")));
+    assert!(mailbox.is_empty());
+    room.rename(Some(Arc::from("b")));
+    room.rename(Some(Arc::from("b")));
+    assert_eq!(contents(&mailbox), ["renamed b"]);
+    assert_eq!(title(&room).as_deref(), Some("b"));
+}
+
+#[test]
+fn the_first_question_names_the_session_without_a_word() {
+    let room = loaded(0);
+    let (_, mailbox) = enter(&room, None);
+    room.offer(message(1, Role::Notification, None, "not a question"));
+    assert_eq!(title(&room), None);
+    room.offer(message(2, Role::User, Some(run(2)), "the first\nquestion"));
+    room.offer(message(3, Role::User, Some(run(3)), "the second"));
+    assert_eq!(title(&room).as_deref(), Some("the first"));
+    assert!(mailbox.is_empty());
+    room.rename(Some(Arc::from("the first")));
+    assert!(mailbox.is_empty(), "the store has the same title");
+}
+
+#[test]
+fn a_question_that_came_early_names_nothing() {
+    let room = loaded(0);
+    room.offer(message(2, Role::User, Some(run(2)), "the second"));
+    assert_eq!(title(&room), None);
+    room.offer(message(1, Role::User, Some(run(1)), "the first"));
+    assert_eq!(title(&room).as_deref(), Some("the first"));
+}
+
+#[test]
+fn a_commit_rings_everybody_and_a_gap_is_told_to_the_caller() {
+    let room = loaded(4);
+    let (_, mailbox) = enter(&room, None);
+    assert!(
+        room.offer(message(6, Role::User, Some(run(6)), "x")),
+        "5 is missing"
+    );
+    assert_eq!(room.head(), Seq(4));
+    assert!(!room.offer(message(5, Role::User, Some(run(5)), "x")));
+    assert_eq!(room.head(), Seq(6));
+    assert!(has_rung(&mailbox));
+}
+
+#[test]
+fn loading_keeps_what_was_committed_here_meanwhile() {
+    // Offered before the room was loaded: it cannot be in order yet.
+    let room = room();
+    assert!(room.offer(message(8, Role::User, Some(run(8)), "x")));
+    room.load(Seq(7), None);
+    assert_eq!(room.head(), Seq(8));
+
+    // The store's view may be older than what is here, but never takes it back.
+    room.offer(message(9, Role::User, Some(run(9)), "x"));
+    room.load(Seq(7), None);
+    assert_eq!(room.head(), Seq(9));
+    room.load(Seq(12), None);
+    assert_eq!(room.head(), Seq(12));
+}
+
+#[test]
+fn loading_keeps_an_answer_unless_its_message_is_here() {
+    let room = room();
+    room.begin(writing(run(1), "a"));
+    room.load(Seq(5), None);
+    assert!(room.is_answering());
+
+    let ended = Room::new(key(1), Instant::now());
+    ended.begin(writing(run(1), "a"));
+    ended.offer(message(6, Role::Assistant, Some(run(1)), "a"));
+    ended.load(Seq(5), None);
+    assert_eq!((ended.head(), ended.is_answering()), (Seq(6), false));
+}
+
+#[test]
+fn a_room_is_not_given_up_while_somebody_watches_or_writes() {
+    let room = loaded(1);
+    let (connection, _) = enter(&room, None);
+    assert!(!room.unload(), "somebody watches");
+    room.leave(connection, Instant::now());
+    room.begin(writing(run(1), ""));
+    assert!(!room.unload(), "a run writes");
+    assert_eq!(room.empty_since(), None);
+    assert!(room.is_loaded());
+
+    room.abandon(run(1));
+    assert!(room.empty_since().is_some());
+    assert!(room.unload());
+    assert!(!room.is_loaded());
+}
+
+#[test]
+fn text_is_taken_from_the_run_in_progress_only() {
+    let room = loaded(1);
+    let (_, mailbox) = enter(&room, None);
+    room.begin(writing(run(1), ""));
+    assert!(has_rung(&mailbox));
+    room.write(run(2), "late");
+    assert!(!has_rung(&mailbox));
+    room.write(run(1), "a");
+    room.write(run(1), "b");
+    assert!(has_rung(&mailbox));
+    assert_eq!(room.answer().unwrap().text, "ab");
+    room.abandon(run(2));
+    assert!(room.is_answering(), "another run's end changes nothing");
+}
+
+#[test]
+fn a_run_of_this_process_ends_with_its_message() {
+    let room = loaded(1);
+    room.begin(writing(run(1), "a"));
+    room.offer(message(2, Role::User, Some(run(2)), "meanwhile"));
+    assert!(room.has_local_run());
+    room.offer(message(3, Role::Assistant, Some(run(1)), "a"));
+    assert!(!room.has_local_run() && !room.is_answering());
+}
+
+#[test]
+fn what_the_store_says_of_an_answer_counts_only_while_none_is_written_here() {
+    let room = loaded(1);
+    let (_, mailbox) = enter(&room, None);
+    room.mirror(Some(writing(run(1), "stored")));
+    assert!(has_rung(&mailbox));
+    assert_eq!(room.mirrored(), Some((run(1), 1, 6)));
+    room.mirror(Some(writing(run(1), "stored")));
+    assert!(!has_rung(&mailbox), "no news");
+
+    room.begin(writing(run(2), "here"));
+    assert_eq!(room.mirrored(), None);
+    room.mirror(None);
+    room.mirror(Some(writing(run(1), "stored later")));
+    assert_eq!(room.answer().unwrap().text, "here");
+}
+
+#[test]
+fn a_deleted_room_closes_everybody_but_the_one_who_deleted_it() {
+    let room = loaded(1);
+    let (by, own) = enter(&room, None);
+    let (_, other) = enter(&room, None);
+    room.begin(writing(run(1), "a"));
+    room.delete(Some(by));
+    assert!(room.is_deleted() && !room.is_answering());
+    assert!(own.is_empty());
+    assert_eq!(contents(&other), ["session_deleted"]);
+}
+
+#[test]
+fn a_room_keeps_a_few_messages_and_leaves_the_rest_to_the_store() {
+    let room = loaded(0);
+    for seq in 1..=40 {
+        room.offer(message(seq, Role::User, Some(run(1)), "x"));
+    }
+    let (mut cursor, head) = room.cursor(Seq(0));
+    assert_eq!(head, Seq(40));
+    assert_eq!(
+        room.next(&mut cursor),
+        Step::Read {
+            after: Seq(0),
+            upto: Seq(8)
+        }
+    );
+    room.shrink();
+    assert_eq!(
+        room.next(&mut cursor),
+        Step::Read {
+            after: Seq(0),
+            upto: Seq(40)
+        }
+    );
+    let (mut ahead, _) = room.cursor(Seq(99));
+    assert_eq!(
+        room.next(&mut ahead),
+        Step::CaughtUp,
+        "nobody has more than there is"
+    );
+}
