@@ -101,12 +101,15 @@ impl Message {
 /// The title that a session has until somebody gives it one: the beginning of its first question, one line, at most 60
 /// characters. Made without the model.
 pub fn title_of(question: &str) -> String {
+    // Control characters go first: a line of nothing else is no title, and they take none of its room.
+    let visible = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
     let line = question
         .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
+        .map(visible)
+        .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
-    let mut title: String = line.chars().filter(|c| !c.is_control()).take(60).collect();
+    let line = line.trim();
+    let mut title: String = line.chars().take(60).collect();
     if line.chars().count() > 60 {
         title.push('…');
     }
@@ -133,3 +136,6 @@ pub struct Claimed {
     /// The model that the query asked for.
     pub model: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;
