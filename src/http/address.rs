@@ -32,3 +32,6 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> Ip
     }
     address
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,3 +71,6 @@ fn code(code: LlmCode) -> ErrorCode {
         LlmCode::Internal => ErrorCode::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,4 @@
-//! x
+//! The parts of `ws` that need no socket.
+
+mod credentials;
+mod keepalive;
