@@ -18,8 +18,6 @@ use agent_websocket::postgres::{Cluster, Installation, PostgresError};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-/// Tells [`hold_a_cluster`] what to hold: a data directory, or nothing for a throw-away cluster.
-const HOLD: &str = "AGENT_WS_TEST_HOLD";
 const NOBODY: u32 = 65534;
 
 #[expect(
@@ -72,7 +70,20 @@ fn postmaster_id(data_dir: &Path) -> String {
     note.lines().next().unwrap().trim().to_owned()
 }
 
-/// Another process that holds a cluster: this same program, told to run only [`hold_a_cluster`].
+/// The program `examples/hold_cluster.rs`, which `cargo test` builds: it stands beside this one's directory.
+fn holder_program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let name = format!("hold_cluster{}", std::env::consts::EXE_SUFFIX);
+    let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build --example hold_cluster` first, or all of `cargo test`",
+        program.display()
+    );
+    program
+}
+
+/// Another process that holds a cluster.
 struct Holder {
     process: Child,
     data_dir: PathBuf,
@@ -80,15 +91,14 @@ struct Holder {
 
 impl Holder {
     fn of_durable(data_dir: &Path) -> Self {
-        Self::spawn(Command::new(std::env::current_exe().unwrap()).env(HOLD, data_dir))
+        Self::spawn(Command::new(holder_program()).arg(data_dir))
     }
 
     fn of_throw_away() -> Self {
-        Self::spawn(Command::new(std::env::current_exe().unwrap()).env(HOLD, ""))
+        Self::spawn(&mut Command::new(holder_program()))
     }
 
     fn spawn(command: &mut Command) -> Self {
-        command.args(["--exact", "postgres::hold_a_cluster", "--ignored", "--nocapture"]);
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -116,20 +126,6 @@ impl Drop for Holder {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-#[tokio::test]
-#[ignore = "not a test: the process that the others start and kill"]
-async fn hold_a_cluster() {
-    let Some(what) = environment(HOLD) else { return };
-    let cluster = match what.as_str() {
-        "" => Cluster::throw_away(&installation(), "held").await,
-        data_dir => Cluster::durable(&installation(), Path::new(data_dir)).await,
-    };
-    let cluster = cluster.unwrap();
-    println!("\nHELD {}", cluster.data_dir().display());
-    // Until the starter kills us, or is dead itself.
-    std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 
 #[tokio::test]
@@ -396,12 +392,12 @@ async fn an_ordinary_user_runs_the_server_as_themselves() {
     }
     chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     // A copy, because the build directory may be closed to others.
-    let program = dir.path().join("it");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let program = dir.path().join("hold_cluster");
+    fs::copy(holder_program(), &program).unwrap();
     let data_dir = dir.path().join("data");
     let mut holder = Holder::spawn(
         Command::new(&program)
-            .env(HOLD, &data_dir)
+            .arg(&data_dir)
             .uid(NOBODY)
             .gid(NOBODY)
             .current_dir("/"),
