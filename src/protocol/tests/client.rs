@@ -123,7 +123,7 @@ fn what_is_no_json_object_is_invalid_json_and_answers_nothing() {
         r#"{"type":"query","content":"x"}}"#,
         r#"{"type":"query","content":"x"}{"type":"query","content":"x"}"#,
         r#"{"type":"query","content":"x",}"#,
-        r#"{'type':'query'}"#,
+        r"{'type':'query'}",
         r#"{"type":"query","content":"\x"}"#,
         r#"{"type":"\ud800"}"#,
         "{\"type\":\"query\",\"content\":\"a\nb\"}",
@@ -344,10 +344,11 @@ fn metadata_ends_at_4_kib_and_8_levels() {
     );
 }
 
-#[test]
-fn every_command_becomes_what_it_says() {
+type Row = (&'static str, Value, Command);
+
+fn commands_about_sessions() -> Vec<Row> {
     let session = SessionId(uuid());
-    let table = [
+    vec![
         ("ping", json!({}), Command::Ping),
         ("help", json!({}), Command::Help),
         ("new", json!({}), Command::New),
@@ -397,6 +398,12 @@ fn every_command_becomes_what_it_says() {
                 limit: Some(1),
             }),
         ),
+    ]
+}
+
+fn commands_within_a_session() -> Vec<Row> {
+    let session = SessionId(uuid());
+    vec![
         (
             "rename",
             json!({ "title": " A title " }),
@@ -442,7 +449,12 @@ fn every_command_becomes_what_it_says() {
             json!({ "notification_ids": [ID] }),
             Command::Ack(Ack::Ids(vec![NotificationId(uuid())])),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn every_command_becomes_what_it_says() {
+    let table = [commands_about_sessions(), commands_within_a_session()].concat();
     for (name, args, expected) in &table {
         let mut frame = command(name, args);
         frame["id"] = "c".into();
