@@ -1,3 +1,5 @@
+//! Whose address counts: proxies that are trusted, clients that make one up.
+
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};

@@ -1,3 +1,5 @@
+//! A room: who is in it, what it knows of the log, whose text it shows.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
