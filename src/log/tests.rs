@@ -1,3 +1,5 @@
+//! The title made from a question.
+
 use super::title_of;
 
 #[test]

@@ -9,10 +9,10 @@ use crate::protocol::client::{BadFrame, ClientFrame, parse};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::ErrorCode;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const RULES: Rules = Rules {
-    session_timeout: Duration::from_secs(30 * 60),
+    session_timeout: Duration::from_mins(30),
     expiry_warning: MINUTE,
 };
 
@@ -22,6 +22,10 @@ const QUERY: &str = r#"{"type":"query","content":"hello","id":"q1"}"#;
 const FEEDBACK: &str =
     r#"{"type":"human_feedback","message_id":"00000000-0000-0000-0000-000000000001","rating":1,"id":"f1"}"#;
 const BAD: &str = r#"{"type":"query","id":"b1"}"#;
+
+fn just_before(moment: Instant) -> Instant {
+    moment.checked_sub(MILLISECOND).unwrap()
+}
 
 fn frame(text: &str) -> Result<ClientFrame, BadFrame> {
     parse(text)
@@ -54,7 +58,7 @@ fn the_first_frame_must_be_auth() {
             panic!("{text} should be refused");
         };
         assert_eq!(bad.refusal.code, ErrorCode::Unauthorized);
-        assert_eq!(bad.re.as_ref().map(|re| re.as_str()), Some(re));
+        assert_eq!(bad.re.as_ref().map(crate::ids::ClientName::as_str), Some(re));
         assert!(!conversation.is_open());
     }
     let mut conversation = Conversation::awaiting_auth(RULES, 5 * MINUTE, now);
@@ -103,10 +107,7 @@ fn without_auth_in_time_it_closes() {
     let now = Instant::now();
     let mut conversation = Conversation::awaiting_auth(RULES, MINUTE, now);
     assert_eq!(conversation.next_due(), now + MINUTE);
-    assert_eq!(
-        conversation.due(Activity::Quiet, now + MINUTE - MILLISECOND),
-        None
-    );
+    assert_eq!(conversation.due(Activity::Quiet, just_before(now + MINUTE)), None);
     for later in [MINUTE, MINUTE, 2 * MINUTE] {
         assert_eq!(
             conversation.due(Activity::Busy, now + later),
@@ -163,7 +164,7 @@ fn a_session_where_nothing_happens_times_out() {
     let mut conversation = open(600 * MINUTE, now);
     let end = now + RULES.session_timeout;
     assert_eq!(conversation.next_due(), end);
-    assert_eq!(conversation.due(Activity::Quiet, end - MILLISECOND), None);
+    assert_eq!(conversation.due(Activity::Quiet, just_before(end)), None);
     assert_eq!(
         conversation.due(Activity::Quiet, end),
         Some(Due::Close(CloseReason::SessionTimeout))
@@ -200,7 +201,7 @@ fn a_run_or_another_device_keeps_the_session_from_timing_out() {
         "the time counts from the end of the run"
     );
     assert_eq!(
-        busy.due(Activity::Quiet, end + RULES.session_timeout - MILLISECOND),
+        busy.due(Activity::Quiet, just_before(end + RULES.session_timeout)),
         None
     );
 
@@ -216,10 +217,10 @@ fn a_token_is_warned_of_once_and_then_ends_also_while_a_run_is_in_progress() {
         let mut conversation = open(10 * MINUTE, now);
         let (warning, end) = (now + 9 * MINUTE, now + 10 * MINUTE);
         assert_eq!(conversation.next_due(), warning);
-        assert_eq!(all_due(&mut conversation, activity, warning - MILLISECOND), []);
+        assert_eq!(all_due(&mut conversation, activity, just_before(warning)), []);
         assert_eq!(all_due(&mut conversation, activity, warning), [Due::WarnExpiry]);
         assert_eq!(conversation.next_due(), end);
-        assert_eq!(all_due(&mut conversation, activity, end - MILLISECOND), []);
+        assert_eq!(all_due(&mut conversation, activity, just_before(end)), []);
         assert_eq!(
             all_due(&mut conversation, activity, end),
             [Due::Close(CloseReason::TokenExpired)]
@@ -290,7 +291,7 @@ proptest! {
     #[test]
     fn whatever_happens_when_it_closes_it_stays_closed_and_it_never_asks_to_be_woken_at_once(
         opened in any::<bool>(),
-        plan in prop::collection::vec((input(), 0..4000_000_u64, any::<bool>()), 0..60)
+        plan in prop::collection::vec((input(), 0..4_000_000_u64, any::<bool>()), 0..60)
     ) {
         let start = Instant::now();
         let mut conversation = if opened {

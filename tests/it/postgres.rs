@@ -1,11 +1,5 @@
 //! The embedded Postgres as a whole: real programs, real servers, holders that are really killed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a helper that fails is a test that fails"
-)]
-
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -1,3 +1,5 @@
+//! Whose address counts: proxies that are trusted, clients that make one up.
+
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -9,7 +11,7 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The address of a request from `peer` with these `X-Forwarded-For` headers, where 10.0.0.0/8 and ::1 are proxies.
+/// The address of a request from `peer` with these `X-Forwarded-For` headers, where `10.0.0.0/8` and `::1` are proxies.
 fn from(peer: &str, forwarded: &[&str]) -> IpAddr {
     let trusted: Vec<Cidr> = ["10.0.0.0/8", "::1"]
         .iter()

@@ -1,3 +1,5 @@
+//! Problems as clients get them: status, headers, document.
+
 use std::time::Duration;
 
 use axum::body::to_bytes;

@@ -1,3 +1,5 @@
+//! Hints on their way out: grouped, cut to size, never waited for.
+
 use std::collections::{HashMap, HashSet};
 
 use sqlx::postgres::PgConnectOptions;

@@ -1,3 +1,5 @@
+//! The hub: one room a session, and the users' connections.
+
 use std::sync::Arc;
 use std::time::Instant;
 

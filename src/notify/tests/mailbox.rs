@@ -1,3 +1,5 @@
+//! One connection's mailbox: order, overflow, the bell, the close.
+
 use std::sync::Arc;
 
 use super::{contents, has_rung, notification, run};

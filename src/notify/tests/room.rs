@@ -1,3 +1,5 @@
+//! A room: who is in it, what it knows of the log, whose text it shows.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +20,9 @@ fn loaded(head: i64) -> Room {
     room
 }
 
-fn device(name: &str) -> Option<ClientName> {
-    Some(ClientName::new(name).unwrap())
-}
-
-fn enter(room: &Room, device: Option<ClientName>) -> (ConnectionId, Mailbox) {
+fn enter(room: &Room, device: Option<&str>) -> (ConnectionId, Mailbox) {
     let (connection, mailbox) = (ConnectionId::new(), Mailbox::default());
+    let device = device.map(|name| ClientName::new(name).unwrap());
     room.enter(connection, device, mailbox.clone());
     (connection, mailbox)
 }
@@ -35,11 +34,11 @@ fn title(room: &Room) -> Option<String> {
 #[test]
 fn the_same_device_replaces_itself_and_nobody_else() {
     let room = loaded(0);
-    let (_, other) = enter(&room, device("phone"));
+    let (_, other) = enter(&room, Some("phone"));
     let (_, nameless) = enter(&room, None);
-    let (_, first) = enter(&room, device("laptop"));
+    let (_, first) = enter(&room, Some("laptop"));
     let (_, another_nameless) = enter(&room, None);
-    let (_, second) = enter(&room, device("laptop"));
+    let (_, second) = enter(&room, Some("laptop"));
     assert_eq!(contents(&first), ["replaced"]);
     for mailbox in [other, nameless, another_nameless, second] {
         assert!(mailbox.is_empty());
@@ -49,8 +48,8 @@ fn the_same_device_replaces_itself_and_nobody_else() {
 #[test]
 fn a_late_goodbye_does_not_remove_the_successor() {
     let room = loaded(0);
-    let (old, _) = enter(&room, device("laptop"));
-    let (new, mailbox) = enter(&room, device("laptop"));
+    let (old, _) = enter(&room, Some("laptop"));
+    let (new, mailbox) = enter(&room, Some("laptop"));
     room.leave(old, Instant::now());
     assert_eq!(room.empty_since(), None);
     room.post(&Signal::Renamed(None));

@@ -1,28 +1,25 @@
-//! Frames from clients: each well-formed one with what it becomes, each fault with its code and the frame it answers.
+//! Frames from clients, what holds for all of them, queries and feedback: each well-formed one with what it becomes, each fault with its code and the frame it answers.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::ids::{ClientName, MessageId, NotificationId, RunId, Seq, SessionId};
-use crate::protocol::client::{
-    Ack, Auth, COMMANDS, ClientFrame, Command, Feedback, History, MAX_CONTENT_BYTES, OnBusy, Page, Priority,
-    Query, Resume, Search, SessionRef, check_title, parse,
-};
+use crate::ids::{ClientName, MessageId};
+use crate::protocol::client::{ClientFrame, Feedback, MAX_CONTENT_BYTES, OnBusy, Priority, Query, parse};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::text::Text;
 
-const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+pub(super) const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
 
-fn uuid() -> Uuid {
+pub(super) fn uuid() -> Uuid {
     Uuid::parse_str(ID).unwrap()
 }
 
-fn text(text: &str) -> Text {
+pub(super) fn text(text: &str) -> Text {
     Text::new(text.to_owned()).unwrap()
 }
 
-fn accepted(frame: &Value) -> ClientFrame {
+pub(super) fn accepted(frame: &Value) -> ClientFrame {
     parse(&frame.to_string()).unwrap_or_else(|bad| panic!("{frame}: {bad:?}"))
 }
 
@@ -41,7 +38,7 @@ fn refused(frame: &str) -> (ErrorCode, Option<String>) {
 
 /// A frame with an id that is refused must be answered under that id.
 #[track_caller]
-fn refused_as(code: ErrorCode, mut frame: Value) {
+pub(super) fn refused_as(code: ErrorCode, mut frame: Value) {
     frame["id"] = "f-1".into();
     assert_eq!(
         refused(&frame.to_string()),
@@ -50,7 +47,7 @@ fn refused_as(code: ErrorCode, mut frame: Value) {
     );
 }
 
-fn command(name: &str, args: &Value) -> Value {
+pub(super) fn command(name: &str, args: &Value) -> Value {
     json!({ "type": "command", "content": name, "args": args })
 }
 
@@ -123,7 +120,7 @@ fn what_is_no_json_object_is_invalid_json_and_answers_nothing() {
         r#"{"type":"query","content":"x"}}"#,
         r#"{"type":"query","content":"x"}{"type":"query","content":"x"}"#,
         r#"{"type":"query","content":"x",}"#,
-        r#"{'type':'query'}"#,
+        r"{'type':'query'}",
         r#"{"type":"query","content":"\x"}"#,
         r#"{"type":"\ud800"}"#,
         "{\"type\":\"query\",\"content\":\"a\nb\"}",
@@ -342,219 +339,6 @@ fn metadata_ends_at_4_kib_and_8_levels() {
         refused(&frame),
         (ErrorCode::InvalidMessage, Some("f-1".to_owned()))
     );
-}
-
-#[test]
-fn every_command_becomes_what_it_says() {
-    let session = SessionId(uuid());
-    let table = [
-        ("ping", json!({}), Command::Ping),
-        ("help", json!({}), Command::Help),
-        ("new", json!({}), Command::New),
-        ("clear", json!({}), Command::Clear),
-        ("queue", json!({}), Command::Queue),
-        (
-            "auth",
-            json!({ "token": "t" }),
-            Command::Auth(Auth {
-                token: text("t"),
-                session_id: None,
-                after: None,
-            }),
-        ),
-        (
-            "auth",
-            json!({ "token": "t", "session_id": "latest", "after": 7 }),
-            Command::Auth(Auth {
-                token: text("t"),
-                session_id: Some(SessionRef::Latest),
-                after: Some(7),
-            }),
-        ),
-        ("sessions", json!({}), Command::Sessions(Page::default())),
-        (
-            "sessions",
-            json!({ "limit": 200, "before": ID }),
-            Command::Sessions(Page {
-                limit: Some(200),
-                before: Some(session),
-            }),
-        ),
-        (
-            "resume",
-            json!({ "session_id": ID, "after": 0 }),
-            Command::Resume(Resume {
-                session_id: SessionRef::Id(session),
-                after: Some(0),
-            }),
-        ),
-        ("history", json!({}), Command::History(History::default())),
-        (
-            "history",
-            json!({ "before": 9, "limit": 1 }),
-            Command::History(History {
-                before: Some(Seq(9)),
-                limit: Some(1),
-            }),
-        ),
-        (
-            "rename",
-            json!({ "title": " A title " }),
-            Command::Rename(text("A title")),
-        ),
-        ("delete", json!({ "session_id": ID }), Command::Delete(session)),
-        ("cancel", json!({}), Command::Cancel(None)),
-        (
-            "cancel",
-            json!({ "run_id": ID }),
-            Command::Cancel(Some(RunId(uuid()))),
-        ),
-        ("regenerate", json!({}), Command::Regenerate(None)),
-        (
-            "regenerate",
-            json!({ "message_id": ID }),
-            Command::Regenerate(Some(MessageId(uuid()))),
-        ),
-        (
-            "model",
-            json!({ "model": "some/model" }),
-            Command::Model(Some(text("some/model"))),
-        ),
-        ("model", json!({ "model": null }), Command::Model(None)),
-        (
-            "unqueue",
-            json!({ "message_id": ID }),
-            Command::Unqueue(MessageId(uuid())),
-        ),
-        (
-            "search",
-            json!({ "q": "words", "limit": 20 }),
-            Command::Search(Search {
-                q: text("words"),
-                limit: Some(20),
-            }),
-        ),
-        ("inbox", json!({}), Command::Inbox(None)),
-        ("inbox", json!({ "limit": 5 }), Command::Inbox(Some(5))),
-        ("ack", json!({ "all": true }), Command::Ack(Ack::All)),
-        (
-            "ack",
-            json!({ "notification_ids": [ID] }),
-            Command::Ack(Ack::Ids(vec![NotificationId(uuid())])),
-        ),
-    ];
-    for (name, args, expected) in &table {
-        let mut frame = command(name, args);
-        frame["id"] = "c".into();
-        let id = Some(ClientName::new("c").unwrap());
-        assert_eq!(
-            accepted(&frame),
-            ClientFrame::Command(id, expected.clone()),
-            "{frame}"
-        );
-        refused_as(ErrorCode::InvalidMessage, {
-            frame["args"]["surplus"] = 1.into();
-            frame
-        });
-    }
-    for (name, explanation) in COMMANDS {
-        assert!(
-            table.iter().any(|(tried, ..)| *tried == name),
-            "{name} is not in the table"
-        );
-        assert!(!explanation.is_empty());
-    }
-    for (name, ..) in &table {
-        assert!(
-            COMMANDS.iter().any(|(listed, _)| listed == name),
-            "help leaves out {name}"
-        );
-    }
-}
-
-#[test]
-fn a_command_may_leave_out_its_args_where_none_is_required() {
-    let without: Vec<&str> = COMMANDS
-        .iter()
-        .filter(|(name, _)| parse(&json!({ "type": "command", "content": name }).to_string()).is_ok())
-        .map(|(name, _)| *name)
-        .collect();
-    assert_eq!(
-        without,
-        [
-            "ping",
-            "help",
-            "sessions",
-            "new",
-            "history",
-            "clear",
-            "cancel",
-            "regenerate",
-            "queue",
-            "inbox"
-        ]
-    );
-}
-
-#[test]
-fn arguments_beyond_their_limits_are_refused() {
-    let many: Vec<&str> = vec![ID; 1001];
-    accepted(&command("ack", &json!({ "notification_ids": many[1..] })));
-    accepted(&command("search", &json!({ "q": "x".repeat(500) })));
-    for (name, args) in [
-        ("auth", json!({ "token": null })),
-        ("auth", json!({ "token": "t", "session_id": "newest" })),
-        ("auth", json!({ "token": "t", "after": "7" })),
-        ("auth", json!({ "token": "t", "after": 7.5 })),
-        ("sessions", json!({ "limit": 0 })),
-        ("sessions", json!({ "limit": 201 })),
-        ("sessions", json!({ "limit": -1 })),
-        ("sessions", json!({ "before": "x" })),
-        ("resume", json!({ "session_id": null })),
-        ("resume", json!({ "session_id": "x" })),
-        ("history", json!({ "limit": 201 })),
-        ("history", json!({ "before": "9" })),
-        ("rename", json!({ "title": null })),
-        ("rename", json!({ "title": " " })),
-        ("rename", json!({ "title": "two\nlines" })),
-        ("rename", json!({ "title": "x".repeat(201) })),
-        ("delete", json!({ "session_id": "latest" })),
-        ("cancel", json!({ "run_id": "x" })),
-        ("model", json!({ "model": 1 })),
-        ("search", json!({ "q": "" })),
-        ("search", json!({ "q": "  " })),
-        ("search", json!({ "q": "x".repeat(501) })),
-        ("search", json!({ "q": "x", "limit": 201 })),
-        ("regenerate", json!({ "message_id": 1 })),
-        ("unqueue", json!({ "message_id": null })),
-        ("inbox", json!({ "limit": 0 })),
-        ("inbox", json!({ "limit": 201 })),
-        ("ack", json!({})),
-        ("ack", json!({ "all": false })),
-        ("ack", json!({ "all": "true" })),
-        ("ack", json!({ "all": true, "notification_ids": [ID] })),
-        ("ack", json!({ "notification_ids": ["x"] })),
-        ("ack", json!({ "notification_ids": many })),
-    ] {
-        refused_as(ErrorCode::InvalidMessage, command(name, &args));
-    }
-    for name in ["Ping", "pong", "reset", "ping!"] {
-        refused_as(ErrorCode::UnknownCommand, command(name, &json!({})));
-    }
-}
-
-#[test]
-fn a_title_is_one_line_of_up_to_200_characters() {
-    let longest = "é".repeat(200);
-    for (title, kept) in [(" a ", "a"), (longest.as_str(), longest.as_str())] {
-        assert_eq!(check_title(text(title)).unwrap().as_str(), kept);
-    }
-    for title in ["", "\u{7f}", "a\tb"] {
-        assert_eq!(
-            check_title(text(title)).unwrap_err().code,
-            ErrorCode::InvalidMessage
-        );
-    }
 }
 
 fn feedback(fields: &Value) -> Value {

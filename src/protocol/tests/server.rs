@@ -21,8 +21,8 @@ const MESSAGE: MessageId = MessageId(Uuid::from_u128(2));
 const RUN: RunId = RunId(Uuid::from_u128(3));
 const NOTIFICATION: NotificationId = NotificationId(Uuid::from_u128(4));
 
-fn re() -> Option<ClientName> {
-    Some(ClientName::new("q1").unwrap())
+fn name() -> ClientName {
+    ClientName::new("q1").unwrap()
 }
 
 /// The text of a frame, with names in place of what is the same in all of them.
@@ -143,7 +143,7 @@ fn accepted_is_written_with_re_only_where_the_query_had_an_id() {
     let accepted = Accepted {
         content: "Accepted".into(),
         timestamp: NOW,
-        re: re(),
+        re: Some(name()),
         session_id: SESSION,
         seq: Seq(1),
         message_id: MESSAGE,
@@ -261,7 +261,7 @@ fn the_answer_to_a_command_names_it_as_its_event() {
         event: "ping",
         content: "pong".into(),
         timestamp: NOW,
-        re: re(),
+        re: Some(name()),
         expires_at: None,
         data: json!({}),
     };
@@ -282,7 +282,7 @@ fn the_answer_to_a_command_names_it_as_its_event() {
         Status::Feedback(FeedbackStored {
             content: "Thank you".into(),
             timestamp: NOW,
-            re: re(),
+            re: Some(name()),
             message_id: MESSAGE,
         }),
         r#"{"type":"status","event":"feedback","content":"Thank you","timestamp":"<now>","re":"q1","message_id":"<message>"}"#,
@@ -374,7 +374,7 @@ fn a_response_is_written_without_what_is_not_known() {
 fn an_error_is_written_with_what_it_answers_and_when_to_come_back() {
     let refusal = Refusal::new(ErrorCode::RateLimited, "Too many").after(Duration::from_millis(1500));
     assert_eq!(
-        encoded(&ServerFrame::Error(ErrorFrame::of(refusal, re(), NOW))),
+        encoded(&ServerFrame::Error(ErrorFrame::of(refusal, Some(name()), NOW))),
         r#"{"type":"error","content":"Too many","timestamp":"<now>","re":"q1","code":"rate_limited","retryable":true,"retry_after_ms":1500}"#
     );
     assert_eq!(

@@ -1,3 +1,5 @@
+//! How a run ends: every ending, with and without text, before and at the last attempt.
+
 use super::{Conclusion, Ending, Shown, conclude};
 use crate::llm::{Detail, Finish, FinishReason, LlmError, Wait};
 use crate::log::AnswerState;
@@ -72,6 +74,30 @@ fn every_fault_of_the_provider_has_its_code() {
                 detail: detail(),
             },
             ErrorCode::ProviderBusy,
+        ),
+        (
+            LlmError::Unavailable {
+                retry_after: None,
+                detail: detail(),
+            },
+            ErrorCode::ProviderUnavailable,
+        ),
+        (
+            LlmError::CircuitOpen {
+                retry_after: std::time::Duration::ZERO,
+            },
+            ErrorCode::ProviderUnavailable,
+        ),
+        (LlmError::Malformed(detail()), ErrorCode::ProviderUnavailable),
+        (
+            LlmError::TooLarge { limit_bytes: 1 },
+            ErrorCode::ProviderUnavailable,
+        ),
+        (
+            LlmError::Empty {
+                finish_reason: FinishReason::Stop,
+            },
+            ErrorCode::ProviderUnavailable,
         ),
         (LlmError::Refused(detail()), ErrorCode::ProviderUnavailable),
         (LlmError::Filtered(detail()), ErrorCode::ContentFiltered),

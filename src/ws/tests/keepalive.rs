@@ -9,14 +9,18 @@ use crate::ws::keepalive::{Due, Keepalive};
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
+fn just_before(moment: Instant) -> Instant {
+    moment.checked_sub(MILLISECOND).unwrap()
+}
+
 #[test]
 fn a_quiet_socket_speaks_once_a_heartbeat() {
     let start = Instant::now();
     let mut keepalive = Keepalive::new(HEARTBEAT, start);
     let due = start + HEARTBEAT;
     assert_eq!(keepalive.next(), due);
-    assert_eq!(keepalive.due(due - MILLISECOND), Due::Nothing);
-    assert!(!keepalive.is_quiet(due - MILLISECOND));
+    assert_eq!(keepalive.due(just_before(due)), Due::Nothing);
+    assert!(!keepalive.is_quiet(just_before(due)));
     assert_eq!(keepalive.due(due), Due::Speak);
     assert!(keepalive.is_quiet(due));
 
@@ -48,16 +52,16 @@ fn a_socket_from_which_nothing_comes_for_two_heartbeats_is_dead() {
     keepalive.pinged(start + HEARTBEAT);
     let end = start + 2 * HEARTBEAT;
     assert_eq!(keepalive.next(), end);
-    assert_ne!(keepalive.due(end - MILLISECOND), Due::Dead);
+    assert_ne!(keepalive.due(just_before(end)), Due::Dead);
     assert_eq!(
         keepalive.due(end),
         Due::Dead,
         "what we say is no sign of its life"
     );
 
-    keepalive.received(end - MILLISECOND);
+    keepalive.received(just_before(end));
     assert_ne!(keepalive.due(end), Due::Dead);
-    assert_eq!(keepalive.due(end - MILLISECOND + 2 * HEARTBEAT), Due::Dead);
+    assert_eq!(keepalive.due(just_before(end) + 2 * HEARTBEAT), Due::Dead);
 }
 
 proptest! {
@@ -79,7 +83,7 @@ proptest! {
             let next = keepalive.next();
             prop_assert_eq!(keepalive.due(now) == Due::Nothing, now < next);
             prop_assert_ne!(keepalive.due(next), Due::Nothing);
-            prop_assert_eq!(keepalive.due(next.checked_sub(MILLISECOND).unwrap()), Due::Nothing);
+            prop_assert_eq!(keepalive.due(just_before(next)), Due::Nothing);
             now += Duration::from_millis(pause);
         }
     }

@@ -104,7 +104,6 @@ impl World {
                 });
                 self.show();
             }
-            Happening::Begin => {}
             Happening::Write(text) => {
                 if let Some(run) = &mut self.run {
                     run.text.push_str(&text);
@@ -123,7 +122,6 @@ impl World {
                 let place = self.unknown.remove(index.index(self.unknown.len()));
                 self.tail.offer(Arc::new(self.store[place].clone()));
             }
-            Happening::Offer(_) => {}
             Happening::Trim(messages) => self.tail.trim(messages, usize::MAX),
             Happening::Restart => {
                 let head = Seq(self.head());
@@ -144,7 +142,8 @@ impl World {
                 let (cursor, client) = &mut self.connections[index];
                 client.take_step(&self.tail, cursor, &self.store);
             }
-            Happening::Step(_) => {}
+            // Nothing to begin, to offer or to step.
+            Happening::Begin | Happening::Offer(_) | Happening::Step(_) => {}
         }
     }
 
