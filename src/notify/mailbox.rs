@@ -146,3 +146,6 @@ impl Mailbox {
         contents.signals.is_empty() && !contents.lost && contents.close.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;
