@@ -11,7 +11,7 @@ pub mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Authenticator;
+use crate::auth::{AuthError, Authenticator};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::feed::Feed;
@@ -87,6 +87,16 @@ pub(crate) fn limited(limit: &LimitedBy) -> Refusal {
         format!("Too many requests ({}); try again later", limit.limit),
     )
     .after(limit.retry_after)
+}
+
+/// What a client is told whose token was not accepted; one that could not be checked may be good.
+pub(crate) fn token_refused(error: AuthError) -> Refusal {
+    tracing::debug!(reason = error.label(), "a token was refused");
+    if error.is_retryable() {
+        let content = "Tokens cannot be checked now; try again";
+        return Refusal::new(ErrorCode::Internal, content).after(Duration::from_secs(1));
+    }
+    Refusal::new(ErrorCode::Unauthorized, error.client_text())
 }
 
 /// A limit of the settings as the number that the store takes: 0 = off.

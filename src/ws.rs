@@ -36,7 +36,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
-use crate::service::{Service, limit_or_off, limited};
+use crate::service::{Service, limit_or_off, limited, token_refused};
 use connection::{Connection, Offer, close_for};
 use credentials::Credentials;
 use seat::Seat;
@@ -205,9 +205,8 @@ async fn enter(
     token: &str,
 ) -> Result<(Seat, Principal, Opened), Refusal> {
     let principal = service.auth.verify(token).await.map_err(|error| {
-        tracing::debug!(reason = error.label(), "a token was refused");
-        offer.record_auth_failure(service);
-        Refusal::new(ErrorCode::Unauthorized, error.client_text())
+        offer.record_auth_failure(service, error);
+        token_refused(error)
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub));
     if !seat.enter_user(

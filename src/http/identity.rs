@@ -9,7 +9,7 @@ use super::address::ClientAddress;
 use super::problem::Problem;
 use crate::auth::Principal;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::service::{Service, limited};
+use crate::service::{Service, limited, token_refused};
 use crate::ws::credentials::bearer;
 
 /// The user of a request.
@@ -33,11 +33,10 @@ impl FromRequestParts<Arc<Service>> for Identity {
         match service.auth.verify(token).await {
             Ok(principal) => Ok(Self(principal)),
             Err(error) => {
-                tracing::debug!(reason = error.label(), "a token was refused");
-                if let Some(address) = address {
+                if let Some(address) = address.filter(|_| !error.is_retryable()) {
                     let _ = service.limiter.record_auth_failure(address);
                 }
-                Err(unauthorized(error.client_text()))
+                Err(Problem::from(token_refused(error)))
             }
         }
     }

@@ -94,6 +94,20 @@ impl Mailbox {
         self.ring();
     }
 
+    /// Forgets what was said of a session: its connection has moved to another one. What is the user's stays.
+    pub fn forget_session(&self) {
+        let mut contents = self.contents();
+        contents
+            .signals
+            .retain(|signal| matches!(signal, Signal::Notification(_) | Signal::Cleared(_)));
+        if matches!(
+            contents.close,
+            Some(CloseReason::Replaced | CloseReason::SessionDeleted)
+        ) {
+            contents.close = None;
+        }
+    }
+
     /// Makes the connection read its pending notifications from the store.
     pub fn mark_lost(&self) {
         self.contents().lost = true;
@@ -132,3 +146,6 @@ impl Mailbox {
         contents.signals.is_empty() && !contents.lost && contents.close.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;

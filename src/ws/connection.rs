@@ -29,7 +29,7 @@ use super::commands::{Asker, Reply};
 use super::keepalive::{Due as Alive, Keepalive};
 use super::seat::Seat;
 use super::socket::{End, Received, Socket};
-use crate::auth::Principal;
+use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::ids::{ClientName, MessageId, NotificationId};
 use crate::limits::FrameMeter;
@@ -68,8 +68,8 @@ pub(super) struct Offer {
 
 impl Offer {
     /// Counts a token that was refused, wherever the client showed it: in the handshake or in a frame.
-    pub(super) fn record_auth_failure(&self, service: &Service) {
-        if let Some(address) = self.address {
+    pub(super) fn record_auth_failure(&self, service: &Service, error: AuthError) {
+        if let Some(address) = self.address.filter(|_| !error.is_retryable()) {
             // The answer is the same whether or not this was the failure that spent the budget.
             let _ = service.limiter.record_auth_failure(address);
         }

@@ -54,15 +54,20 @@ impl Seat {
 
     /// Enters a session's room, leaving the one before.
     pub(super) fn enter_room(&mut self, room: Arc<Room>, device: Option<ClientName>) {
-        self.leave_room();
+        if self.leave_room() {
+            // Nobody of the old room writes any more; what it wrote last would be taken for the new one's.
+            self.mailbox.forget_session();
+        }
         room.enter(self.connection, device, self.mailbox.clone());
         self.room = Some(room);
     }
 
-    fn leave_room(&mut self) {
-        if let Some(room) = self.room.take() {
-            room.leave(self.connection, Instant::now());
-        }
+    fn leave_room(&mut self) -> bool {
+        let Some(room) = self.room.take() else {
+            return false;
+        };
+        room.leave(self.connection, Instant::now());
+        true
     }
 
     /// Leaves everything.

@@ -13,7 +13,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
 use crate::protocol::text::Timestamp;
-use crate::service::limit_or_off;
+use crate::service::{limit_or_off, token_refused};
 use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
@@ -123,16 +123,12 @@ impl Connection {
         let principal = match outcome {
             Ok(principal) => principal,
             Err(error) => {
-                tracing::debug!(reason = error.label(), "a token was refused");
-                self.offer.record_auth_failure(&self.service);
-                self.refuse(Refusal::new(ErrorCode::Unauthorized, error.client_text()), re)
-                    .await?;
+                self.offer.record_auth_failure(&self.service, error);
+                let refusal = token_refused(error);
+                let reason = close_for(&refusal);
+                self.refuse(refusal, re).await?;
                 let open = self.conversation.is_open();
-                return if open {
-                    Ok(())
-                } else {
-                    Err(End::Close(CloseReason::Unauthorized))
-                };
+                return if open { Ok(()) } else { Err(End::Close(reason)) };
             }
         };
         if self

@@ -1,4 +1,4 @@
-//! Commands that change what the model is asked: `clear`, `model`, `rename`'s neighbours in the session's settings.
+//! Commands that change a session and what the model is asked in it: `clear`, `model`, `rename`.
 
 use serde_json::{Value, json};
 

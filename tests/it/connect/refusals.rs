@@ -62,6 +62,36 @@ async fn a_bad_token_is_401_to_programs_and_4501_to_browsers() {
 }
 
 #[tokio::test]
+async fn a_token_that_cannot_be_checked_now_is_503_to_programs_and_1013_to_browsers() {
+    let provider = ScriptedProvider::start().await;
+    // Nobody publishes keys on the discard port.
+    let published = [
+        ("JWT_SECRET", ""),
+        ("JWT_JWKS_URL", "http://127.0.0.1:9/keys.json"),
+        ("JWT_ISSUER", "https://issuer.example.com"),
+        ("JWT_AUDIENCE", "agent"),
+        ("AUTH_FAILURES_PER_MINUTE_PER_ADDRESS", "1"),
+    ];
+    let mut node = TestNode::start(&provider, &published).await;
+    // Its signature may be good: the key that would tell is what is missing.
+    let unknown = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImsxIn0.e30.c2lnbmF0dXJl";
+    let reply = handshake(&node, "/v1/ws", &[("authorization", &bearer(unknown))]).await;
+    reply.problem(503, "internal");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    let mut client = open_as_browser(&node, "", unknown).await.unwrap();
+    assert_told_off(&mut client, "internal", 1013).await;
+    let mut late = open_without_token(&node, "").await;
+    late.send(&json!({ "type": "command", "content": "auth", "args": { "token": unknown } }))
+        .await;
+    assert_told_off(&mut late, "internal", 1013).await;
+    let headers = [("authorization", bearer(unknown))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let reply = request(&node.base, "GET", "/v1/sessions", &headers, None).await;
+    reply.problem(503, "internal");
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn what_is_no_upgrade_is_told_that_one_was_expected() {
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
