@@ -1,7 +1,7 @@
 //! The accept loop: every connection has deadlines before it has a request.
 //!
 //! `axum::serve` installs no timer, so a half-sent request stays open for ever there; here a silent peer, a lone byte and a
-//! slow header all end within [`FIRST_REQUEST_WITHIN`]. HTTP/1.1 only: WebSockets need no more.
+//! slow header all end within `FIRST_REQUEST_WITHIN`. HTTP/1.1 only: a WebSocket needs no more.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,4 +1,8 @@
-//! Sessions: create, watch, list, rename, clear, choose a model, delete. The owner is in every `WHERE`.
+//! Sessions: create, list, rename, clear, choose a model, delete; `watch` has who shows them. The owner is in every `WHERE`.
+
+mod watch;
+
+pub use watch::Known;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -30,19 +34,6 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When something was last written to it.
     pub last_activity_at: Timestamp,
-}
-
-/// What a process knows of a session that it shows.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// Which session.
-    pub key: SessionKey,
-    /// The newest message known.
-    pub head: Seq,
-    /// The run known to be in progress.
-    pub run: Option<RunId>,
-    /// The title known.
-    pub title: Option<std::sync::Arc<str>>,
 }
 
 struct SessionRow {
@@ -115,61 +106,6 @@ impl Store {
         Ok(row.map(Session::from))
     }
 
-    /// Registers a process as a watcher and reads the session after that: what is committed later is either seen by this
-    /// read or told to the watcher, since both go through the row's lock.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn watch_session(&self, key: &SessionKey, node: NodeId) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query_as!(
-            SessionRow,
-            r#"
-            UPDATE agent.sessions
-            SET watchers = CASE WHEN $3 = ANY (watchers) THEN watchers ELSE array_append(watchers, $3) END
-            WHERE user_id = $1 AND session_id = $2
-            RETURNING session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
-                      last_activity_at
-            "#,
-            key.user_id.as_str(),
-            key.session_id.0,
-            node.0,
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(Session::from))
-    }
-
-    /// Takes a process off the watchers of sessions that it no longer shows.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn unwatch_sessions(&self, keys: &[SessionKey], node: NodeId) -> Result<(), StoreError> {
-        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
-        // Rows are locked in key order, like every batch, so that no two batches wait for each other.
-        sqlx::query!(
-            r#"
-            WITH mine AS MATERIALIZED (
-                SELECT s.user_id, s.session_id
-                FROM unnest($1::text[], $2::uuid[]) AS k (user_id, session_id)
-                JOIN agent.sessions AS s ON s.user_id = k.user_id AND s.session_id = k.session_id
-                ORDER BY s.user_id, s.session_id
-                FOR UPDATE OF s
-            )
-            UPDATE agent.sessions AS s
-            SET watchers = array_remove(s.watchers, $3)
-            FROM mine
-            WHERE s.user_id = mine.user_id AND s.session_id = mine.session_id
-            "#,
-            &users,
-            &sessions,
-            node.0,
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
     /// Reads a session.
     ///
     /// # Errors
@@ -189,41 +125,6 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(Session::from))
-    }
-
-    /// Which of these sessions differ from what is known of them, in one query: the slow poll of every open session.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn changed_sessions(&self, known: &[Known]) -> Result<Vec<SessionId>, StoreError> {
-        let users: Vec<String> = known.iter().map(|k| k.key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = known.iter().map(|k| k.key.session_id.0).collect();
-        let heads: Vec<i64> = known.iter().map(|k| k.head.0).collect();
-        let runs: Vec<Option<Uuid>> = known.iter().map(|k| k.run.map(|run| run.0)).collect();
-        let titles: Vec<Option<String>> = known
-            .iter()
-            .map(|k| k.title.as_deref().map(str::to_owned))
-            .collect();
-        let ids = sqlx::query_scalar!(
-            r#"
-            SELECT k.session_id AS "session_id!"
-            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[])
-                 AS k (user_id, session_id, head, run_id, title)
-            LEFT JOIN agent.sessions AS s ON s.user_id = k.user_id AND s.session_id = k.session_id
-            WHERE s.session_id IS NULL
-               OR s.last_seq <> k.head
-               OR s.active_run_id IS DISTINCT FROM k.run_id
-               OR s.title IS DISTINCT FROM k.title
-            "#,
-            &users,
-            &sessions,
-            &heads,
-            &runs as &[Option<Uuid>],
-            &titles as &[Option<String>],
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(ids.into_iter().map(SessionId).collect())
     }
 
     /// The user's most recently active session.

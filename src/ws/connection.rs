@@ -13,6 +13,7 @@
 
 mod attached;
 mod pump;
+mod timing;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -21,12 +22,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{Asker, Reply};
-use super::keepalive::{Due as Alive, Keepalive};
+use super::keepalive::Keepalive;
 use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
@@ -36,12 +36,9 @@ use crate::limits::FrameMeter;
 use crate::protocol::client::{self, Ack, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::protocol::server::{
-    Draining, ErrorFrame, Live, Notification, Plain, ServerFrame, Status, TokenExpiring,
-};
-use crate::protocol::text::Timestamp;
+use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::service::Service;
-use crate::session::{Activity, Conversation, Decision, Due, Rules};
+use crate::session::{Conversation, Decision, Rules};
 use crate::store::append::Accepted;
 use attached::Attached;
 pub(super) use attached::close_for;
@@ -289,102 +286,6 @@ impl Connection {
                 after,
             } => Box::pin(self.on_authenticated(re, outcome, session, after)).await,
         }
-    }
-
-    async fn on_time(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        if self.drain_until.is_some_and(|until| now >= until) {
-            return Err(End::Close(CloseReason::Restarting));
-        }
-        if self.attached.as_ref().is_some_and(|attached| !attached.is_live()) {
-            // Nothing is read during the catch-up; that the client takes it in is its sign of life.
-            self.keepalive.received(now);
-        }
-        match self.keepalive.due(now) {
-            Alive::Nothing => {}
-            Alive::Dead => return Err(End::Close(CloseReason::Silent)),
-            Alive::Speak => self.heartbeat(now).await?,
-        }
-        let busy =
-            self.drain_until.is_some() || self.attached.as_ref().is_some_and(|a| a.room().is_answering());
-        let activity = if busy { Activity::Busy } else { Activity::Quiet };
-        while let Some(due) = self.conversation.due(activity, now) {
-            match due {
-                Due::WarnExpiry => self.warn_expiry().await?,
-                Due::Close(reason) => {
-                    self.explain(reason).await?;
-                    return Err(End::Close(reason));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn heartbeat(&mut self, now: Instant) -> Result<(), End> {
-        let quiet = self.keepalive.is_quiet(now);
-        self.socket.ping().await?;
-        self.keepalive.pinged(now);
-        if quiet {
-            // A ping alone ends no silence: a browser cannot see it.
-            self.keepalive.sent(now);
-            if let Some(attached) = self.attached.as_ref().filter(|_| self.offer.speaks_protocol) {
-                let frame = ServerFrame::Status(Status::Heartbeat(Live {
-                    content: "Still here".into(),
-                    timestamp: self.service.now(),
-                    session_id: attached.room().key().session_id,
-                    head: attached.sent(),
-                }));
-                self.send(&frame).await?;
-            }
-        }
-        self.socket.flush().await
-    }
-
-    /// Says why, where the close code alone would not do.
-    async fn explain(&mut self, reason: CloseReason) -> Result<(), End> {
-        let timestamp = self.service.now();
-        match reason {
-            CloseReason::SessionTimeout => {
-                let content = "Session closed due to inactivity".into();
-                let frame = ServerFrame::Notification(Notification::Timeout(Plain { content, timestamp }));
-                self.send(&frame).await
-            }
-            CloseReason::Unauthorized => {
-                let refusal = Refusal::new(ErrorCode::Unauthorized, "No token in time");
-                self.refuse(refusal, None).await
-            }
-            CloseReason::TokenExpired => {
-                let refusal = Refusal::new(ErrorCode::Unauthorized, "The token expired");
-                self.refuse(refusal, None).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn warn_expiry(&mut self) -> Result<(), End> {
-        let Some(principal) = &self.principal else {
-            return Ok(());
-        };
-        let frame = ServerFrame::Status(Status::TokenExpiring(TokenExpiring {
-            content: "The token expires soon; send `auth` with a new one".into(),
-            timestamp: self.service.now(),
-            expires_at: Timestamp(principal.expires_at),
-        }));
-        self.send(&frame).await
-    }
-
-    /// Tells at once that the server restarts; the close comes at a moment of this connection's own, so that not all
-    /// clients come back together.
-    async fn on_drain(&mut self) -> Result<(), End> {
-        let window = self.service.settings.server.drain;
-        let wait = rand::rng().random_range(Duration::ZERO..=window.mul_f64(0.9));
-        self.drain_until = Some(Instant::now() + wait);
-        let frame = ServerFrame::Status(Status::Draining(Draining {
-            content: "The server restarts; come back soon".into(),
-            timestamp: self.service.now(),
-            retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-        }));
-        self.send(&frame).await
     }
 
     /// The one way out: leave, let the client see why, tell the story in one line.
