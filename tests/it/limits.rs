@@ -9,8 +9,11 @@ use crate::support::http::Api;
 use crate::support::node::{TestNode, token};
 use crate::support::provider::{Script, ScriptedProvider};
 
-/// One query at once, then one every two seconds.
-const SLOW: [(&str, &str); 2] = [("RATE_LIMIT_PER_MINUTE", "30"), ("RATE_LIMIT_BURST", "1")];
+/// One query at once, then one every four seconds: time enough to be refused, and not too much to wait out.
+const SLOW: [(&str, &str); 2] = [("RATE_LIMIT_PER_MINUTE", "15"), ("RATE_LIMIT_BURST", "1")];
+
+/// One query, and no second one within the test.
+const ONCE: [(&str, &str); 2] = [("RATE_LIMIT_PER_MINUTE", "1"), ("RATE_LIMIT_BURST", "1")];
 
 /// Sends a query that is expected to be refused, and gives the refusal.
 async fn refused(client: &mut TestClient, id: &str, content: &str) -> Value {
@@ -35,7 +38,7 @@ async fn a_query_too_many_is_refused_and_leaves_no_trace() {
         (&json!("rate_limited"), &json!(true))
     );
     let wait = refusal["retry_after_ms"].as_u64().unwrap();
-    assert!((1..=2000).contains(&wait), "{refusal}");
+    assert!((1..=4000).contains(&wait), "{refusal}");
     assert_eq!(
         node.database.count("SELECT count(*) FROM agent.messages").await,
         2
@@ -55,7 +58,7 @@ async fn a_query_too_many_is_refused_and_leaves_no_trace() {
 #[tokio::test]
 async fn the_limit_is_the_users_on_all_sockets_and_over_http() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &SLOW).await;
+    let mut node = TestNode::start(&provider, &ONCE).await;
     let mut one = node.connect("alice").await;
     let mut two = node.connect("alice").await;
     one.ask("q1", "one").await;
@@ -70,8 +73,8 @@ async fn the_limit_is_the_users_on_all_sockets_and_over_http() {
         .await;
     let problem = reply.problem(429, "rate_limited");
     let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=2).contains(&seconds), "{reply:?}");
-    assert!(problem["retry_after_ms"].as_u64().unwrap() <= 2000, "{problem}");
+    assert!((1..=60).contains(&seconds), "{reply:?}");
+    assert!(problem["retry_after_ms"].as_u64().unwrap() <= 60_000, "{problem}");
     let regenerated = one.command("regenerate", json!({})).await;
     assert_eq!(
         regenerated["code"], "rate_limited",

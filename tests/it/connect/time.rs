@@ -14,7 +14,7 @@ use crate::support::raw::{CLOSE, PING, RawClient, TEXT};
 #[tokio::test]
 async fn a_silent_socket_hears_heartbeats_with_the_head_if_it_speaks_the_contract() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &[("HEARTBEAT_MS", "200")]).await;
+    let mut node = TestNode::start(&provider, &[("HEARTBEAT_MS", "500")]).await;
     let mut client = browser(&node, "alice").await;
     client.live().await;
     client.ask("q1", "Hello?").await;
@@ -67,7 +67,7 @@ async fn every_client_gets_pings_and_only_those_of_the_contract_get_heartbeats()
 #[tokio::test]
 async fn a_client_that_answers_pings_lives_on() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &[("HEARTBEAT_MS", "100")]).await;
+    let mut node = TestNode::start(&provider, &[("HEARTBEAT_MS", "300")]).await;
     let mut client = browser(&node, "alice").await;
     client.live().await;
     // Reading answers the pings. Ten heartbeats are five times the silence that would end it.
@@ -81,7 +81,7 @@ async fn a_client_that_answers_pings_lives_on() {
 #[tokio::test]
 async fn an_idle_session_says_so_and_closes_and_stays_to_be_resumed() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &[("SESSION_TIMEOUT", "0.01"), ("HEARTBEAT_MS", "50")]).await;
+    let mut node = TestNode::start(&provider, &[("SESSION_TIMEOUT", "0.02"), ("HEARTBEAT_MS", "300")]).await;
     let mut client = browser(&node, "alice").await;
     client.live().await;
     client.ask("q1", "Hello?").await;
