@@ -84,7 +84,7 @@ pub fn provider(settings: &Settings) -> anyhow::Result<Provider> {
     match (settings.provider.flavor, provider.flavor) {
         (ProviderFlavor::OpenRouter, _) => provider.flavor = llm::ProviderFlavor::OpenRouter,
         (ProviderFlavor::Generic, llm::ProviderFlavor::OpenRouter) => {
-            provider.flavor = llm::ProviderFlavor::Generic
+            provider.flavor = llm::ProviderFlavor::Generic;
         }
         (ProviderFlavor::Generic, _) => {}
     }
@@ -207,6 +207,13 @@ impl Node {
     }
 }
 
+fn append_limits(settings: &Settings) -> AppendLimits {
+    AppendLimits {
+        max_queue: limit_or_off(settings.limits.queue_depth),
+        max_runs_per_user: limit_or_off(settings.limits.runs_per_user),
+    }
+}
+
 /// Builds the service and starts the tasks that belong to it.
 fn assemble(
     parts: &Parts,
@@ -227,13 +234,9 @@ fn assemble(
         parts.clock.clone(),
     );
     let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll);
-    let limits = AppendLimits {
-        max_queue: limit_or_off(settings.limits.queue_depth),
-        max_runs_per_user: policy.max_runs_per_user,
-    };
     // Commits start runs, and runs make commits: the way between them is tied once both exist.
     let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
-    let (appender, writer) = store.writer(node, limits, {
+    let (appender, writer) = store.writer(node, append_limits(&settings), {
         let (feed, starter) = (feed.clone(), Arc::clone(&starter));
         move |commit| {
             feed.committed(&commit);
@@ -260,9 +263,7 @@ fn assemble(
     tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
     tasks.spawn_vital("scribe", scribe.run());
-    tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(&runs)).run());
-    tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(&runs)).run());
-    tasks.spawn_vital("lease", Lease::new(Arc::clone(&runs)).run());
+    start_run_tasks(tasks, &runs);
     let service = Service {
         limiter: Limiter::new(&settings.limits),
         settings,
@@ -281,6 +282,13 @@ fn assemble(
     (Arc::new(service), inbox_bell)
 }
 
+/// Starts what works on runs beside the runs themselves.
+fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
+    tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
+    tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
+    tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());
+}
+
 /// Starts the listener: what it hears makes somebody look again.
 fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
     let (weak, inbox) = (Arc::downgrade(service), inbox.clone());
@@ -295,7 +303,7 @@ fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             Heard::Cancel(session) => {
                 let runs = Arc::clone(&service.runs);
                 service.tasks.spawn("cancel", async move {
-                    runs.look_for_cancellation(Some(session)).await
+                    runs.look_for_cancellation(Some(session)).await;
                 });
             }
             Heard::Everything => {
@@ -337,7 +345,7 @@ fn housekeep(service: &Arc<Service>) {
             if let Err(error) = service.feed.housekeep().await {
                 tracing::warn!(error = %error, "unwatched sessions could not be given up yet");
             }
-            if tidied.elapsed() >= Duration::from_secs(60) {
+            if tidied.elapsed() >= Duration::from_mins(1) {
                 tidied = Instant::now();
                 service.limiter.housekeep();
             }

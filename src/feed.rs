@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::ids::{ConnectionId, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
+use crate::ids::{ConnectionId, NodeId, Seq, SessionId, SessionKey, UserId};
 use crate::log::Message;
 use crate::notify::hub::Hub;
 use crate::notify::mailbox::Signal;
@@ -193,7 +193,7 @@ impl Feed {
         };
         // The log first: the title that the first question gives is no news, here as on the process that stored it.
         self.catch_up(&room, session.last_seq).await?;
-        room.rename(session.title.as_deref().map(Arc::from));
+        room.rename(session.title.as_deref().map(Arc::from).as_ref());
         self.mirror(&room, &session).await
     }
 
@@ -226,7 +226,14 @@ impl Feed {
         };
         let Some(active) = active else {
             room.mirror(None);
-            self.tell_released(room, before);
+            // In progress elsewhere before, over now, and no message: it waits again.
+            if let Some((run_id, attempt, _)) = before {
+                room.post(&Signal::Run {
+                    run_id,
+                    state: "queued",
+                    attempt,
+                });
+            }
             return Ok(());
         };
         let from = match before {
@@ -253,17 +260,6 @@ impl Feed {
             text,
         }));
         Ok(())
-    }
-
-    /// A run that was in progress elsewhere and is no more, without a message: it waits again.
-    fn tell_released(&self, room: &Room, before: Option<(RunId, u32, usize)>) {
-        if let Some((run_id, attempt, _)) = before {
-            room.post(&Signal::Run {
-                run_id,
-                state: "queued",
-                attempt,
-            });
-        }
     }
 
     /// Gives up rooms that nobody has watched for a while, and frees memory that nobody needs.

@@ -34,7 +34,7 @@ use problem::Problem;
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a browser may remember what CORS allows.
-const CORS_MAX_AGE: Duration = Duration::from_secs(600);
+const CORS_MAX_AGE: Duration = Duration::from_mins(10);
 
 /// The routes that users reach.
 pub fn router(service: Arc<Service>) -> Router {

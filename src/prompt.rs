@@ -121,14 +121,13 @@ fn turns<'a>(recent: &'a [Message], query: &Message, context_after: Seq) -> Vec<
     let mut turns: Vec<Turn<'a>> = Vec::new();
     for message in recent.iter().filter(|message| message.seq > context_after) {
         match message.role {
-            Role::User => {}
             Role::Notification if message.seq < ran_before => {
                 turns.push(Turn {
                     ran_at: message.seq,
                     messages: vec![message],
                 });
             }
-            Role::Notification => {}
+            Role::User | Role::Notification => {}
             Role::Assistant => add_answer(&mut turns, &queries, message, query, ran_before),
         }
     }

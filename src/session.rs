@@ -24,7 +24,7 @@ use crate::protocol::error::{ErrorCode, Refusal};
 pub const MAX_BAD_FRAMES: usize = 30;
 
 /// The span in which bad frames are counted.
-pub const BAD_FRAMES_WITHIN: Duration = Duration::from_secs(60);
+pub const BAD_FRAMES_WITHIN: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -110,7 +110,7 @@ impl Conversation {
     /// A token was checked; it ends after `lifetime`. A warning is due a quarter of its life before, at most the rule's.
     pub fn authenticated(&mut self, lifetime: Duration, now: Instant) {
         let expires = now + lifetime;
-        let warn = expires - (lifetime / 4).min(self.rules.expiry_warning);
+        let warn = now + lifetime.saturating_sub((lifetime / 4).min(self.rules.expiry_warning));
         self.phase = Phase::Open {
             expires,
             warn: Some(warn),

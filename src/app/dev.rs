@@ -26,7 +26,7 @@ const DEMO_USER: &str = "demo";
 const DATABASE: &str = "agent";
 
 /// How long the printed token holds.
-const DEMO_TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEMO_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// The file with the secret, in the data directory.
 const SECRET_FILE: &str = "jwt-secret";

@@ -54,21 +54,30 @@ pub(super) async fn list(
 struct Changes {
     #[serde(default)]
     title: Option<Text>,
-    /// Present and null: back to the default.
-    #[serde(default, deserialize_with = "present")]
-    model: Option<Option<Text>>,
+    #[serde(default, deserialize_with = "model_change")]
+    model: ModelChange,
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Text>>, D::Error> {
-    Option::<Text>::deserialize(deserializer).map(Some)
+/// What a request says of the session's model.
+#[derive(Default)]
+enum ModelChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// This one; null is the default.
+    Choose(Option<Text>),
+}
+
+fn model_change<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ModelChange, D::Error> {
+    Option::<Text>::deserialize(deserializer).map(ModelChange::Choose)
 }
 
 impl Changes {
     fn checked(self) -> Result<Self, Refusal> {
         Ok(Self {
-            title: self.title.map(check_title).transpose()?,
+            title: self.title.as_ref().map(check_title).transpose()?,
             model: self.model,
             metadata: check_metadata(self.metadata)?,
         })
@@ -76,7 +85,7 @@ impl Changes {
 }
 
 async fn apply(service: &Service, key: &SessionKey, changes: Changes) -> Result<(), Refusal> {
-    if let Some(model) = changes.model {
+    if let ModelChange::Choose(model) = changes.model {
         service.set_model(key, model.as_ref().map(Text::as_str)).await?;
     }
     if let Some(title) = changes.title {
@@ -99,7 +108,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let changes = body.read::<Changes>()?.checked()?;
-    if let Some(Some(model)) = &changes.model {
+    if let ModelChange::Choose(Some(model)) = &changes.model {
         service.check_model(model.as_str())?;
     }
     let opened = service.open(&user.user_id, None).await?;

@@ -263,12 +263,12 @@ impl Room {
     }
 
     /// The session has another title: tells everybody if that is news.
-    pub fn rename(&self, title: Option<Arc<str>>) {
+    pub fn rename(&self, title: Option<&Arc<str>>) {
         let mut state = self.state();
-        if state.title != title {
-            state.title.clone_from(&title);
+        if state.title.as_ref() != title {
+            state.title = title.cloned();
             for member in &state.members {
-                member.mailbox.put(Signal::Renamed(title.clone()));
+                member.mailbox.put(Signal::Renamed(title.cloned()));
             }
         }
     }

@@ -275,7 +275,7 @@ pub fn check_metadata(metadata: Option<Map<String, Value>>) -> Result<Option<Map
 ///
 /// # Errors
 /// `invalid_message` with the reason.
-pub fn check_title(title: Text) -> Result<Text, Refusal> {
+pub fn check_title(title: &Text) -> Result<Text, Refusal> {
     let text = title.as_str().trim();
     if text.is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
         return Err(Refusal::new(

@@ -6,7 +6,7 @@
 /// Why the server closes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// Nothing happened in the session for SESSION_TIMEOUT.
+    /// Nothing happened in the session for `SESSION_TIMEOUT`.
     SessionTimeout,
     /// The client closed; we answer.
     ClientClosed,

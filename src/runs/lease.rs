@@ -12,10 +12,10 @@ use super::Runs;
 use crate::store::StoreError;
 
 /// How long a dead process's row is kept for those who look.
-const DEAD_NODES_KEPT: Duration = Duration::from_secs(3600);
+const DEAD_NODES_KEPT: Duration = Duration::from_hours(1);
 
 /// How long the pieces of a finished answer are kept: the message is the truth by then.
-const CHUNKS_KEPT: Duration = Duration::from_secs(300);
+const CHUNKS_KEPT: Duration = Duration::from_mins(5);
 
 /// How often cancellations are looked for without a hint, while there are runs.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ impl Lease {
         let policy = &self.runs.policy;
         let mut renew = every(policy.lease / 3);
         let mut reap = every(policy.reaper_interval);
-        let mut sweep = every(Duration::from_secs(60));
+        let mut sweep = every(Duration::from_mins(1));
         let mut cancel = every(CANCEL_POLL);
         loop {
             tokio::select! {

@@ -31,19 +31,20 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
     let recent = store
         .messages_before(&run.key, session.last_seq.next(), limit)
         .await?;
-    let query = match recent.iter().find(|message| message.seq == run.query_seq) {
-        Some(query) => query.clone(),
-        None => {
-            let before = Seq(run.query_seq.0 - 1);
-            match store
-                .messages_after(&run.key, before, run.query_seq, 1)
-                .await?
-                .pop()
-            {
-                Some(query) => query,
-                None => return Ok(None),
-            }
-        }
+    let mut query = recent
+        .iter()
+        .find(|message| message.seq == run.query_seq)
+        .cloned();
+    if query.is_none() {
+        // It waited, or is answered again, further back than the window reaches.
+        let before = Seq(run.query_seq.0 - 1);
+        query = store
+            .messages_after(&run.key, before, run.query_seq, 1)
+            .await?
+            .pop();
+    }
+    let Some(query) = query else {
+        return Ok(None);
     };
     let prompt = prompt::build(&recent, &query, session.context_after, &policy.window);
     let model = run

@@ -9,6 +9,7 @@ use crate::ids::{ClientName, MessageId, RunId, SessionKey};
 use crate::notify::notifier::Hint;
 use crate::protocol::client::Query;
 use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::text::Text;
 use crate::runs::Stop;
 use crate::store::append::{Accepted, NewQuery, QueryOutcome};
 use crate::store::runs::{CancelOutcome, RegenerateOutcome, Waiting};
@@ -54,7 +55,7 @@ impl Service {
                 metadata: query.metadata.map(Value::Object),
                 run_id: RunId::new(),
                 answer_id: MessageId::new(),
-                model: query.model.map(|model| model.into_string()),
+                model: query.model.map(Text::into_string),
                 priority: query.priority,
                 on_busy: query.on_busy,
                 place,

@@ -78,7 +78,7 @@ impl Tail {
 
     /// The place before the oldest message in memory.
     pub fn base(&self) -> Seq {
-        Seq(self.head.0 - self.messages.len() as i64)
+        Seq(self.head.0 - i64::try_from(self.messages.len()).unwrap_or(0))
     }
 
     /// Takes a committed message. One that is known is ignored; one that comes too early waits until the gap before it

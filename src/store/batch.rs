@@ -135,9 +135,9 @@ pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commi
     let (mut queries, mut answers) = (Vec::new(), Vec::new());
     for row in rows {
         if row.kind == "query" {
-            queries.push(row)
+            queries.push(row);
         } else {
-            answers.push(row)
+            answers.push(row);
         }
     }
     queries.sort_by_key(|row| row.ord);

@@ -67,6 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
+    #[expect(clippy::too_many_lines, reason = "one statement with its columns")]
     pub async fn write_chunks(&self, chunks: &[NewChunk]) -> Result<Vec<ChunkStatus>, StoreError> {
         let users: Vec<String> = chunks.iter().map(|c| c.key.user_id.as_str().to_owned()).collect();
         let sessions: Vec<Uuid> = chunks.iter().map(|c| c.key.session_id.0).collect();

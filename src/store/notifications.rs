@@ -203,6 +203,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
+    #[expect(clippy::too_many_lines, reason = "one statement with its columns")]
     pub async fn look_at_notifications(&self, since: &Horizon, limit: u32) -> Result<Look, StoreError> {
         let rows = sqlx::query!(
             r#"

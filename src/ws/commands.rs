@@ -15,6 +15,7 @@ use crate::ids::{ClientName, ConnectionId, MessageId, SessionKey};
 use crate::protocol::client::{self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, FeedbackStored, ServerFrame, Status};
+use crate::protocol::text::Text;
 use crate::service::Service;
 use crate::service::views::{MessageView, NotificationView, SessionView, WaitingView, items};
 use crate::store::append::Accepted;
@@ -164,7 +165,7 @@ impl Asker {
         Ok(Reply::Switch { done, opened, after })
     }
 
-    /// Commands that are answered by one `status` with data.
+    /// Commands that are answered by one `status` with data: those that read, then those that change something.
     async fn simple(
         &self,
         command: Command,
@@ -190,6 +191,27 @@ impl Asker {
                     json!({ "messages": items::<_, MessageView>(messages) }),
                 )
             }
+            Command::Search(search) => {
+                let found = service
+                    .search(&key.user_id, search.q.as_str(), search.limit)
+                    .await?;
+                (
+                    "search",
+                    "Matches",
+                    json!({ "matches": items::<_, MessageView>(found) }),
+                )
+            }
+            other => return self.change(other, re).await,
+        })
+    }
+
+    async fn change(
+        &self,
+        command: Command,
+        re: Option<&ClientName>,
+    ) -> Result<(&'static str, &'static str, Value), Refusal> {
+        let (service, key) = (&self.service, &self.key);
+        Ok(match command {
             Command::Rename(title) => {
                 service.rename(key, &title).await?;
                 (
@@ -215,23 +237,13 @@ impl Asker {
                 )
             }
             Command::Model(model) => {
-                let model = model.map(|model| model.into_string());
+                let model = model.map(Text::into_string);
                 service.set_model(key, model.as_deref()).await?;
                 let allowed = &service.settings.agent.allowed_models;
                 (
                     "model",
                     "The session's model",
                     json!({ "model": model, "allowed_models": allowed }),
-                )
-            }
-            Command::Search(search) => {
-                let found = service
-                    .search(&key.user_id, search.q.as_str(), search.limit)
-                    .await?;
-                (
-                    "search",
-                    "Matches",
-                    json!({ "matches": items::<_, MessageView>(found) }),
                 )
             }
             other => return self.queue_or_inbox(other, re).await,

@@ -172,7 +172,7 @@ async fn a_service_with_the_scope_notifies_over_http_once_for_each_key() {
             .json(&body);
         request.send().await.unwrap().status().as_u16()
     };
-    let ttl = std::time::Duration::from_secs(60);
+    let ttl = std::time::Duration::from_mins(1);
     let service = token_with("ci", ttl, Some("agent:notify"));
     assert_eq!(post(&token_with("u", ttl, None), "k").await, 403);
     assert_eq!(post(&service, "k").await, 201);

@@ -58,22 +58,9 @@ async fn a_turn_is_accepted_thought_about_written_and_stored() {
             .as_deref(),
         Some("Hello, wörld 🌍")
     );
-    let stored: Vec<(i64, String, String, String)> =
-        sqlx::query_as("SELECT seq, role, content, state FROM agent.messages ORDER BY seq")
-            .fetch_all(&node.database.pool)
-            .await
-            .unwrap();
     assert_eq!(
-        stored,
-        [
-            (1, "user".to_owned(), "Hello?".to_owned(), "complete".to_owned()),
-            (
-                2,
-                "assistant".to_owned(),
-                "Hello, wörld 🌍".to_owned(),
-                "complete".to_owned()
-            ),
-        ]
+        node.database.transcript(&client.session).await,
+        transcript.messages
     );
     node.shut_down().await;
 }

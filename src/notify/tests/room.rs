@@ -71,10 +71,10 @@ fn a_rename_is_told_only_if_it_is_news() {
     let room = room();
     room.load(Seq(1), Some(Arc::from("a")));
     let (_, mailbox) = enter(&room, None);
-    room.rename(Some(Arc::from("a")));
+    room.rename(Some(&Arc::from("a")));
     assert!(mailbox.is_empty());
-    room.rename(Some(Arc::from("b")));
-    room.rename(Some(Arc::from("b")));
+    room.rename(Some(&Arc::from("b")));
+    room.rename(Some(&Arc::from("b")));
     assert_eq!(contents(&mailbox), ["renamed b"]);
     assert_eq!(title(&room).as_deref(), Some("b"));
 }
@@ -89,7 +89,7 @@ fn the_first_question_names_the_session_without_a_word() {
     room.offer(message(3, Role::User, Some(run(3)), "the second"));
     assert_eq!(title(&room).as_deref(), Some("the first"));
     assert!(mailbox.is_empty());
-    room.rename(Some(Arc::from("the first")));
+    room.rename(Some(&Arc::from("the first")));
     assert!(mailbox.is_empty(), "the store has the same title");
 }
 

@@ -253,7 +253,7 @@ pub(super) fn command(fields: CommandFields) -> Result<(Option<ClientName>, Comm
         "new" => nothing(args, Command::New)?,
         "resume" => Command::Resume(take(args)?),
         "history" => Command::History(limited(take::<History>(args)?, |page| page.limit)?),
-        "rename" => Command::Rename(check_title(take::<TitleArgs>(args)?.title)?),
+        "rename" => Command::Rename(check_title(&take::<TitleArgs>(args)?.title)?),
         "clear" => nothing(args, Command::Clear)?,
         "delete" => Command::Delete(take::<SessionArgs>(args)?.session_id),
         "cancel" => Command::Cancel(take::<RunArgs>(args)?.run_id),

@@ -224,11 +224,11 @@ fn arguments_beyond_their_limits_are_refused() {
 fn a_title_is_one_line_of_up_to_200_characters() {
     let longest = "é".repeat(200);
     for (title, kept) in [(" a ", "a"), (longest.as_str(), longest.as_str())] {
-        assert_eq!(check_title(text(title)).unwrap().as_str(), kept);
+        assert_eq!(check_title(&text(title)).unwrap().as_str(), kept);
     }
     for title in ["", "\u{7f}", "a\tb"] {
         assert_eq!(
-            check_title(text(title)).unwrap_err().code,
+            check_title(&text(title)).unwrap_err().code,
             ErrorCode::InvalidMessage
         );
     }

@@ -39,7 +39,7 @@ const QUICK: [(&str, &str); 15] = [
 
 /// A token of a user that holds for ten minutes.
 pub(crate) fn token(user: &str) -> String {
-    token_with(user, Duration::from_secs(600), None)
+    token_with(user, Duration::from_mins(10), None)
 }
 
 /// A token with a lifetime and a scope.

@@ -224,6 +224,7 @@ impl Sample {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one of each status")]
     fn statuses(&self) -> Vec<Status<'static>> {
         let (timestamp, session_id, run_id, message_id) =
             (self.timestamp, self.session_id, self.run_id, self.message_id);

@@ -99,11 +99,11 @@ fn used(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn may_use(user: &str, used: &str) -> bool {
-    let (Some((from, floor)), Some((to, _))) = (floor_of(user), floor_of(used)) else {
+fn may_use(user: &str, target: &str) -> bool {
+    let (Some((from, floor)), Some((to, _))) = (floor_of(user), floor_of(target)) else {
         return false;
     };
-    user == used || to < from || (to == from && NEIGHBOURS.contains(&floor))
+    user == target || to < from || (to == from && NEIGHBOURS.contains(&floor))
 }
 
 #[test]
