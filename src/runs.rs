@@ -33,7 +33,7 @@ pub use reconcile::Reconciler;
 pub use scribe::Scribe;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -167,6 +167,8 @@ pub struct Runs {
     /// Others wait for a place here: a run that ends gives its place back instead of keeping it for its session.
     crowded: AtomicBool,
     draining: AtomicBool,
+    /// Ends of runs that came after somebody else's: refused by their fence.
+    late_writes: AtomicU64,
     /// Dead processes' runs are being recovered.
     recovering: Arc<tokio::sync::Mutex<()>>,
 }
@@ -195,6 +197,7 @@ impl Runs {
             work: Notify::new(),
             crowded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            late_writes: AtomicU64::new(0),
             recovering: Arc::default(),
         });
         (Arc::clone(&runs), Scribe::new(runs, receiver))
@@ -319,6 +322,11 @@ impl Runs {
                 self.stop_session(&key);
             }
         }
+    }
+
+    /// How many ends of runs of this process were refused, since they came after somebody else's.
+    pub fn late_writes_refused(&self) -> u64 {
+        self.late_writes.load(Ordering::Relaxed)
     }
 
     /// No new runs from here on.

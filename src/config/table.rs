@@ -50,7 +50,7 @@ settings! {
     "Addresses" {
         // Loopback: exposing it is a decision, usually of the proxy that terminates TLS.
         BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
-        ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /metrics. Not for the public.";
+        ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /healthz and /readyz. Not for the public.";
         ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
         TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
         // Under the 30 s that Kubernetes and systemd-like supervisors leave by default.
@@ -68,7 +68,7 @@ settings! {
         JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA), instead of JWT_SECRET. https.";
         JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_JWKS_URL.";
         JWT_AUDIENCE = "", "list", "Accepted aud values. Required with JWT_JWKS_URL; without it tokens that name one are refused.";
-        ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer tickets.";
+        ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer the header or the sub-protocol.";
         // Long enough for a slow phone's first frame, short enough that strangers hold no sockets.
         AUTH_TIMEOUT_MS = "5000", "ms", "Time for the auth frame of a client that brought no token.";
         // As long as a page needs to ask its backend for the next token, several times over.
@@ -112,8 +112,8 @@ settings! {
         POLL_INTERVAL_MS = "2000", "ms", "How often to look for what a NOTIFY should have announced.";
         // Of transactions that insert at the same time only one sends a NOTIFY: the last ones wait for this. One small query.
         NOTIFICATION_POLL_MS = "100", "ms", "How often to look for notifications that no NOTIFY announced.";
-        // The first, and two after crashes: a query that kills nodes must not do so for ever.
-        MAX_RUN_ATTEMPTS = "3", "attempts", "How often a run is begun before it counts as failed.";
+        // The first, and one after a crash, as the contract promises: a query that kills nodes must not do so for ever.
+        MAX_RUN_ATTEMPTS = "2", "attempts", "How often a run is begun before it counts as failed.";
     }
     "Limits; 0 = off" {
         // Faster than a person reads answers, slower than a script burns money.

@@ -106,7 +106,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let Query(size) = size.map_err(|_| Problem::bad_request("limit must be a number"))?;
     let limit = check_limit(size.limit)?.unwrap_or(MAX_PAGE);
-    let pending = service.inbox(&user.user_id, limit).await?;
+    let pending = service.inbox(&user.user_id, &[], limit).await?;
     Ok(Json(json!({ "notifications": items::<_, NotificationView>(pending) })).into_response())
 }
 

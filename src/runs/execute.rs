@@ -1,6 +1,7 @@
 //! Carries one run through: prepare, stream, store the end. Its text goes straight to the room, and behind to the scribe.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -173,7 +174,8 @@ pub(super) async fn store_answer(
         match runs.context.appender.answer(answer).await {
             Ok(AnswerOutcome::Stored(_)) => break,
             Ok(AnswerOutcome::Fenced) => {
-                tracing::warn!(run = %run.run_id, fence = run.fence.0, "a late answer was refused: the run is another's by now");
+                let refused = runs.late_writes.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::warn!(run = %run.run_id, fence = run.fence.0, refused, "a late answer was refused: the run is another's by now");
                 give_up(runs, room, &run);
                 break;
             }

@@ -9,12 +9,17 @@ use crate::store::in_time;
 use crate::store::notifications::{NewNotification, PendingNotification};
 
 impl Service {
-    /// What a user has not acknowledged, by priority, then age.
+    /// What a user has not acknowledged, without those that were `sent`, by priority, then age.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn inbox(&self, user: &UserId, limit: u32) -> Result<Vec<PendingNotification>, Refusal> {
-        in_time(self.store.pending_notifications(user, limit))
+    pub async fn inbox(
+        &self,
+        user: &UserId,
+        sent: &[NotificationId],
+        limit: u32,
+    ) -> Result<Vec<PendingNotification>, Refusal> {
+        in_time(self.store.pending_notifications(user, sent, limit))
             .await
             .map_err(|error| unavailable(&error))
     }

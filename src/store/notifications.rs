@@ -114,15 +114,18 @@ impl TryFrom<NotificationRow> for PendingNotification {
 }
 
 impl Store {
-    /// What a user has not acknowledged and may see now: by priority, then age. Of rows with one collapse key the newest.
+    /// What a user has not acknowledged and may see now, without those that were `sent`: by priority, then age. Of rows with
+    /// one collapse key the newest.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn pending_notifications(
         &self,
         user: &UserId,
+        sent: &[NotificationId],
         limit: u32,
     ) -> Result<Vec<PendingNotification>, StoreError> {
+        let sent: Vec<Uuid> = sent.iter().map(|id| id.0).collect();
         let rows = sqlx::query_as!(
             NotificationRow,
             r#"
@@ -136,11 +139,13 @@ impl Store {
                   AND (expires_at IS NULL OR expires_at > clock_timestamp())
                 ORDER BY coalesce('k' || collapse_key, notification_id::text), created_at DESC, notification_id DESC
             ) AS newest
+            WHERE notification_id <> ALL ($3)
             ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at, notification_id
             LIMIT $2
             "#,
             user.as_str(),
             i64::from(limit),
+            &sent,
         )
         .fetch_all(&self.pool)
         .await?;

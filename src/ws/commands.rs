@@ -279,7 +279,7 @@ impl Asker {
             }
             Command::Inbox(limit) => {
                 let pending = service
-                    .inbox(&key.user_id, limit.unwrap_or(client::MAX_PAGE))
+                    .inbox(&key.user_id, &[], limit.unwrap_or(client::MAX_PAGE))
                     .await?;
                 let list = items::<_, NotificationView>(pending);
                 ("inbox", "Your notifications", json!({ "notifications": list }))

@@ -33,7 +33,7 @@ use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::ids::{ClientName, MessageId, NotificationId};
 use crate::limits::FrameMeter;
-use crate::protocol::client::{self, Ack, ClientFrame, Command, SessionRef};
+use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
@@ -92,6 +92,8 @@ pub(super) struct Connection {
     accepted: Vec<(Accepted, Option<ClientName>)>,
     /// Notifications sent and not acknowledged: repeats are left out.
     delivered: HashSet<NotificationId>,
+    /// Those among them that this connection acknowledged itself: of these it need not be told.
+    acknowledged: HashSet<NotificationId>,
     drain_until: Option<Instant>,
     began: Instant,
     frames_in: u64,
@@ -120,6 +122,7 @@ impl Connection {
             asking: None,
             accepted: Vec::new(),
             delivered: HashSet::new(),
+            acknowledged: HashSet::new(),
             drain_until: None,
             began: now,
             frames_in: 0,
@@ -218,18 +221,12 @@ impl Connection {
     }
 
     fn start(&mut self, frame: ClientFrame) {
+        if let ClientFrame::Command(_, Command::Ack(ack)) = &frame {
+            self.note_acknowledged(ack);
+        }
         let Some(attached) = &self.attached else {
             return;
         };
-        // What this connection acknowledges it need not be told of again; repeats are harmless, should this fail.
-        if let ClientFrame::Command(_, Command::Ack(ack)) = &frame {
-            match ack {
-                Ack::All => self.delivered.clear(),
-                Ack::Ids(ids) => ids.iter().for_each(|id| {
-                    self.delivered.remove(id);
-                }),
-            }
-        }
         let asker = Asker {
             service: Arc::clone(&self.service),
             connection: self.seat.connection(),

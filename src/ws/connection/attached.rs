@@ -101,6 +101,7 @@ impl Connection {
         };
         self.accepted.clear();
         self.delivered.clear();
+        self.acknowledged.clear();
         self.attached = Some(Attached {
             room,
             cursor: Cursor::new(catch_up.start, head),

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use super::{Connection, End};
 use crate::feed::pushed;
-use crate::ids::SessionId;
+use crate::ids::{NotificationId, SessionId};
 use crate::log::{Message, Role};
 use crate::notify::mailbox::{Mail, Signal};
+use crate::protocol::client::Ack;
 use crate::protocol::close::CloseReason;
 use crate::protocol::server::{
     Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking,
@@ -177,14 +178,13 @@ impl Connection {
         if self.delivered.len() >= MAX_UNACKNOWLEDGED {
             return Ok(());
         }
-        let known = u32::try_from(self.delivered.len()).unwrap_or(u32::MAX);
-        let limit = known.saturating_add(NOTIFICATIONS_AT_ONCE);
         let user = principal.user_id.clone();
-        let Ok(rows) = self.service.inbox(&user, limit).await else {
+        let sent: Vec<_> = self.delivered.iter().copied().collect();
+        let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
             return Err(End::Close(CloseReason::Overloaded));
         };
         let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
-        let more = rows.len() >= limit as usize;
+        let more = rows.len() >= NOTIFICATIONS_AT_ONCE as usize;
         for row in rows {
             let mut notification = pushed(row);
             notification.replay = replay;
@@ -202,6 +202,33 @@ impl Connection {
         }
         let frame = ServerFrame::Notification(Notification::Message(Box::new(notification.clone())));
         self.send(&frame).await
+    }
+
+    /// This connection acknowledges something: when that is done, the others are told and it is not.
+    pub(super) fn note_acknowledged(&mut self, ack: &Ack) {
+        match ack {
+            Ack::All => self.acknowledged.clone_from(&self.delivered),
+            Ack::Ids(ids) => {
+                let known = ids.iter().filter(|id| self.delivered.contains(*id));
+                self.acknowledged.extend(known);
+            }
+        }
+    }
+
+    /// These are acknowledged: forgets them, and says which this connection has to be told of.
+    fn forget_cleared(&mut self, ids: &[NotificationId]) -> Vec<NotificationId> {
+        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
+            // There may be more, which had to wait for this.
+            self.seat.mailbox().mark_lost();
+        }
+        let mut known = Vec::new();
+        for id in ids {
+            let own = self.acknowledged.remove(id);
+            if self.delivered.remove(id) && !own {
+                known.push(*id);
+            }
+        }
+        known
     }
 
     /// Takes something out of the mailbox. `false` when it is empty.
@@ -227,11 +254,7 @@ impl Connection {
         match signal {
             Signal::Notification(notification) => self.notification(&notification).await,
             Signal::Cleared(ids) => {
-                let known: Vec<_> = ids
-                    .iter()
-                    .filter(|id| self.delivered.remove(*id))
-                    .copied()
-                    .collect();
+                let known = self.forget_cleared(&ids);
                 if known.is_empty() {
                     return Ok(());
                 }

@@ -19,7 +19,7 @@ use super::provider::ScriptedProvider;
 pub(crate) const SECRET: &str = "a secret of the tests, long enough to be one";
 
 /// Settings that make what has to be waited for come soon, and no limit interfere.
-const QUICK: [(&str, &str); 15] = [
+const QUICK: [(&str, &str); 16] = [
     ("OPENROUTER_API_KEY", "sk-or-test-key"),
     ("JWT_SECRET", SECRET),
     ("MODEL", "test/model"),
@@ -32,6 +32,7 @@ const QUICK: [(&str, &str); 15] = [
     ("MAX_CONNECTIONS_PER_USER", "0"),
     ("CHUNK_FLUSH_MS", "20"),
     ("LEASE_MS", "1500"),
+    ("MAX_RUN_ATTEMPTS", "3"),
     ("REAPER_INTERVAL_MS", "300"),
     ("POLL_INTERVAL_MS", "300"),
     ("DRAIN_SECONDS", "1"),
