@@ -140,7 +140,7 @@ async fn a_frame_without_a_known_type_is_refused() {
         ),
         case(
             r#"{"type":"query","type":"query","content":"x","id":"f"}"#,
-            "invalid_json",
+            "invalid_message",
             None,
         ),
     ])
