@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ pub(crate) struct Memory {
     pub(crate) closes: Vec<u16>,
     /// `retry_after_ms` of the `draining` frames.
     pub(crate) drains: Vec<u64>,
+    /// When it was welcomed.
+    pub(crate) welcomes: Vec<Instant>,
     pub(crate) connected: bool,
 }
 
@@ -169,6 +171,7 @@ impl Device {
     fn on_welcome(&self) {
         let mut memory = self.memory();
         memory.connected = true;
+        memory.welcomes.push(Instant::now());
     }
 
     /// What is to be sent again, each counted.
