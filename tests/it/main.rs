@@ -42,3 +42,5 @@ mod support;
 mod tidy;
 #[cfg(test)]
 mod turn;
+#[cfg(test)]
+mod usage;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::client::{TestClient, Transcript};
-use crate::support::database::TestDatabase;
+use crate::support::database::{TestDatabase, environment};
 use crate::support::node::TestNode;
 use crate::support::provider::{Script, ScriptedProvider};
 
@@ -365,13 +365,14 @@ async fn a_cancel_of_nothing_says_so_and_a_late_one_reports_the_end() {
 
 #[tokio::test]
 async fn a_cancel_that_races_the_end_leaves_one_answer_whoever_wins() {
-    const RACES: usize = 200;
+    // `CANCEL_RACES` runs more of them.
+    let races: usize = environment("CANCEL_RACES").map_or(200, |text| text.parse().unwrap());
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[("MAX_HISTORY", "1")]).await;
     let mut client = node.connect("alice").await;
     client.live().await;
     let mut own = HashMap::new();
-    for race in 0..RACES {
+    for race in 0..races {
         let (id, gate) = (format!("q{race}"), format!("g{race}"));
         provider.then(half_then(&gate));
         own.insert(id.clone(), id.clone());
@@ -409,14 +410,14 @@ async fn a_cancel_that_races_the_end_leaves_one_answer_whoever_wins() {
             "{told} and then {state}"
         );
     }
-    assert_eq!(settled(&node.database).await.len(), RACES);
+    assert_eq!(settled(&node.database).await.len(), races);
     let mut transcript = Transcript::default();
     transcript.apply(&client.frames, &own);
     assert_eq!(
         transcript.messages,
         node.database.transcript(&client.session).await
     );
-    assert_eq!(transcript.messages.len(), 2 * RACES);
+    assert_eq!(transcript.messages.len(), 2 * races);
     node.shut_down().await;
 }
 
