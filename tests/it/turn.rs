@@ -1,10 +1,12 @@
 //! A turn: a query becomes an answer, as it is written and as it is stored.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::client::Transcript;
+use crate::support::eventually;
 use crate::support::node::TestNode;
 use crate::support::provider::{Script, ScriptedProvider};
 
@@ -99,5 +101,68 @@ async fn the_model_sees_the_conversation_so_far() {
         .send(&json!({ "type": "command", "content": "ping", "id": "p" }))
         .await;
     client.until(|frame| frame["re"] == "p").await;
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn answers_being_written_hold_no_connection_to_the_database() {
+    const ANSWERS: usize = 12;
+    let provider = ScriptedProvider::start().await;
+    provider.on(
+        "hold",
+        Script::new()
+            .text("begun ")
+            .wait_for("end")
+            .text("done")
+            .finish("stop")
+            .done(),
+    );
+    let changes = [("DATABASE_MAX_CONNECTIONS", "4"), ("MAX_RUNS_PER_USER", "0")];
+    let mut node = TestNode::start(&provider, &changes).await;
+    let mut clients = Vec::new();
+    for _ in 0..ANSWERS {
+        let mut client = node.connect("alice").await;
+        client.query("q", "hold").await;
+        client.until(|frame| frame["type"] == "delta").await;
+        clients.push(client);
+    }
+    // Three times as many answers are under way as there are connections, and the database is there for others.
+    let mut other = node.connect("bob").await;
+    assert_eq!(other.ask("q", "And I?").await["state"], "complete");
+    provider.open("end");
+    for client in &mut clients {
+        client.until(|frame| frame["type"] == "response").await;
+    }
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn text_stored_while_it_was_written_is_removed_once_its_answer_is_whole_and_old() {
+    let provider = ScriptedProvider::start().await;
+    provider.on(
+        "hold",
+        Script::new().text("begun ").wait_for("end").finish("stop").done(),
+    );
+    let mut node = TestNode::start(&provider, &[]).await;
+    let mut client = node.connect("alice").await;
+    client.query("q", "hold").await;
+    let chunks = "SELECT count(*) FROM agent.chunks";
+    eventually("the text is stored", || async {
+        node.database.count(chunks).await == 1
+    })
+    .await;
+    let sweep = async || {
+        node.node()
+            .service()
+            .store
+            .sweep_chunks(Duration::ZERO, 100)
+            .await
+            .unwrap()
+    };
+    assert_eq!(sweep().await, 0, "it is all there is, should this node die");
+    provider.open("end");
+    client.until(|frame| frame["type"] == "response").await;
+    assert_eq!(sweep().await, 1);
+    assert_eq!(node.database.count(chunks).await, 0);
     node.shut_down().await;
 }
