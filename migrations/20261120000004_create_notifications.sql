@@ -14,7 +14,7 @@ CREATE TABLE agent.notifications (
     deliver_after   timestamptz,
     expires_at      timestamptz,
     in_context      boolean NOT NULL DEFAULT false,
-    created_at      timestamptz NOT NULL DEFAULT date_trunc('milliseconds', clock_timestamp()),
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     acknowledged_at timestamptz,
     message_id      uuid,
     inserted_by     xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -51,7 +51,7 @@ COMMENT ON COLUMN agent.notifications.collapse_key IS 'Of several undelivered ro
 COMMENT ON COLUMN agent.notifications.deliver_after IS 'Not before this moment.';
 COMMENT ON COLUMN agent.notifications.expires_at IS 'Not after this moment.';
 COMMENT ON COLUMN agent.notifications.in_context IS 'Also becomes a message of that session, as data for the model.';
-COMMENT ON COLUMN agent.notifications.created_at IS 'When it was inserted.';
+COMMENT ON COLUMN agent.notifications.created_at IS 'When it was inserted, by the clock and not by the transaction: rows of one statement keep their order.';
 COMMENT ON COLUMN agent.notifications.acknowledged_at IS 'When the user''s device acknowledged it.';
 COMMENT ON COLUMN agent.notifications.message_id IS 'Of in_context: the message that it became, once the server has put it there.';
 COMMENT ON COLUMN agent.notifications.acknowledged_by IS 'The acknowledging transaction: how nodes find what to clear. Leave it alone.';
