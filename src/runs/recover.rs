@@ -49,9 +49,9 @@ impl Runs {
             let full = orphans.len() >= BATCH as usize;
             for orphan in orphans {
                 // It may have been claimed here since the executing ones were counted.
-                if !self.is_running(orphan.run.run_id) {
-                    let mark = self.mark_running(&orphan.run);
-                    self.recover(&orphan.run).await?;
+                if !self.is_running(orphan.run_id) {
+                    let mark = self.mark_running(&orphan);
+                    self.recover(&orphan).await?;
                     drop(mark);
                 }
             }

@@ -55,13 +55,6 @@ pub enum CancelOutcome {
     Nothing,
 }
 
-/// A run whose process died.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Orphan {
-    /// The run as its dead owner had it.
-    pub run: Claimed,
-}
-
 /// A run that was taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TakenOver {
@@ -237,7 +230,7 @@ impl Store {
         executing: &[RunId],
         stray_after: Duration,
         limit: u32,
-    ) -> Result<Vec<Orphan>, StoreError> {
+    ) -> Result<Vec<Claimed>, StoreError> {
         let executing: Vec<Uuid> = executing.iter().map(|run| run.0).collect();
         let rows = sqlx::query!(
             r#"
@@ -261,20 +254,18 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                Ok(Orphan {
-                    run: Claimed {
-                        key: SessionKey {
-                            user_id: user(&row.user_id)?,
-                            session_id: SessionId(row.session_id),
-                        },
-                        run_id: RunId(row.run_id),
-                        fence: Fence(row.fence),
-                        attempt: attempt(row.attempt),
-                        query_id: MessageId(row.query_message_id),
-                        query_seq: Seq(row.query_seq),
-                        answer_id: MessageId(row.answer_message_id),
-                        model: row.requested_model,
+                Ok(Claimed {
+                    key: SessionKey {
+                        user_id: user(&row.user_id)?,
+                        session_id: SessionId(row.session_id),
                     },
+                    run_id: RunId(row.run_id),
+                    fence: Fence(row.fence),
+                    attempt: attempt(row.attempt),
+                    query_id: MessageId(row.query_message_id),
+                    query_seq: Seq(row.query_seq),
+                    answer_id: MessageId(row.answer_message_id),
+                    model: row.requested_model,
                 })
             })
             .collect()
