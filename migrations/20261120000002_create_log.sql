@@ -26,8 +26,8 @@ CREATE TABLE agent.messages (
 );
 -- Makes a send idempotent for as long as the message exists.
 CREATE UNIQUE INDEX messages_client_id ON agent.messages (user_id, session_id, client_id) WHERE client_id IS NOT NULL;
--- For retention and for people who look by date: nearly free to maintain.
-CREATE INDEX messages_created_at ON agent.messages USING brin (created_at);
+-- For retention, for the search index and for people who look by date: nearly free to maintain.
+CREATE INDEX messages_created_at ON agent.messages USING brin (created_at) WITH (autosummarize = on);
 
 COMMENT ON TABLE agent.messages IS 'What was said, in order. Rows are never changed.';
 COMMENT ON COLUMN agent.messages.user_id IS 'Whose session it is.';

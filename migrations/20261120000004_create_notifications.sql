@@ -33,6 +33,8 @@ CREATE INDEX notifications_collapse ON agent.notifications (user_id, collapse_ke
     WHERE collapse_key IS NOT NULL AND acknowledged_at IS NULL;
 -- What is still to be put into its conversation.
 CREATE INDEX notifications_for_context ON agent.notifications (created_at) WHERE in_context AND message_id IS NULL;
+-- What is old enough to be removed.
+CREATE INDEX notifications_created_at ON agent.notifications USING brin (created_at) WITH (autosummarize = on);
 -- What becomes due.
 CREATE INDEX notifications_deliver_after ON agent.notifications (deliver_after)
     WHERE acknowledged_at IS NULL AND deliver_after IS NOT NULL;
@@ -60,18 +62,19 @@ COMMENT ON COLUMN agent.notifications.inserted_by IS 'The inserting transaction:
 -- Tells the nodes to look, without slowing the writers down: a NOTIFY takes one lock of the whole instance and holds it
 -- through its commit's flush, so of the transactions that insert at the same time only one sends it, the one that gets the
 -- advisory lock. The rows of the others are found by the look that its hint causes, or by the poll within 100 ms. A constant
--- payload, so that a transaction of many statements makes one notification.
+-- payload, so that a transaction of many statements makes one notification. The election stands in the trigger's WHEN,
+-- so that those who lose it call no function.
 CREATE FUNCTION agent.notifications_hint() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_try_advisory_xact_lock(hashtextextended('agent.notifications_hint', 0)) THEN
-        PERFORM pg_notify('agent_notifications', '');
-    END IF;
+    PERFORM pg_notify('agent_notifications', '');
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION agent.notifications_hint IS 'Tells the nodes to look at agent.notifications.';
+-- The key is any number that nobody else locks: 'agentws' in ASCII.
 CREATE TRIGGER notifications_hint AFTER INSERT ON agent.notifications
-    FOR EACH STATEMENT EXECUTE FUNCTION agent.notifications_hint();
+    FOR EACH STATEMENT WHEN (pg_try_advisory_xact_lock(27416758083417971))
+    EXECUTE FUNCTION agent.notifications_hint();
 
 -- Marks a user's notifications as seen: those named, or all, and of collapsing ones what the named one replaced. An older
 -- row that a newer one hides must not come back when the newer is gone.
