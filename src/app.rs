@@ -4,6 +4,7 @@
 //! but for their settings.
 
 mod commands;
+mod database;
 mod dev;
 
 pub use commands::run;
@@ -19,11 +20,12 @@ use tokio::time::{Instant, timeout};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{ProviderFlavor, Settings};
-use crate::feed::{Feed, Inbox, InboxBell};
+use crate::feed::{Feed, Inbox, InboxBell, PresenceBook, PresenceWriter};
 use crate::http;
 use crate::ids::NodeId;
 use crate::limits::Limiter;
 use crate::llm::{self, Provider};
+use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::{Heard, Listener, ListenerState};
 use crate::notify::notifier::Notifier;
@@ -33,6 +35,7 @@ use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::AppendLimits;
+use crate::upkeep::{self, Retention};
 
 /// How long what is left may take after the drain window: storing last answers, closing sockets.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -144,6 +147,7 @@ impl Node {
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
         listen(&service, &inbox, parts.listen_url.clone());
         housekeep(&service);
+        start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
         let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
         tasks.spawn(
@@ -223,8 +227,8 @@ fn assemble(
     auth: Authenticator,
 ) -> (Arc<Service>, InboxBell) {
     let settings = parts.settings.clone();
-    let policy = run_policy(&settings);
     let hub = Arc::new(Hub::default());
+    let metrics = Metrics::default();
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
     let (feed, follower) = Feed::new(
         Arc::clone(&hub),
@@ -233,7 +237,7 @@ fn assemble(
         node,
         parts.clock.clone(),
     );
-    let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll);
+    let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll, metrics.clone());
     // Commits start runs, and runs make commits: the way between them is tied once both exist.
     let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
     let (appender, writer) = store.writer(node, append_limits(&settings), {
@@ -254,9 +258,10 @@ fn assemble(
         provider: parts.provider.clone(),
         node,
         clock: parts.clock.clone(),
+        metrics: metrics.clone(),
         tasks: tasks.clone(),
     };
-    let (runs, scribe) = Runs::new(context, policy);
+    let (runs, scribe) = Runs::new(context, run_policy(&settings));
     let _ = starter.set(Arc::clone(&runs));
     tasks.spawn_vital("writer", writer.run());
     tasks.spawn_vital("notifier", notifier_task.run());
@@ -270,16 +275,25 @@ fn assemble(
         node,
         auth,
         clock: parts.clock.clone(),
+        presence: start_presence(tasks, &store, node),
         store,
         appender,
         hub,
         feed,
         runs,
         notifier,
-        listener: ListenerState::default(),
+        listener: ListenerState::new(metrics.clone()),
+        metrics,
         tasks: tasks.clone(),
     };
     (Arc::new(service), inbox_bell)
+}
+
+/// Starts to write who is connected.
+fn start_presence(tasks: &Tasks, store: &Store, node: NodeId) -> PresenceBook {
+    let (book, writer) = PresenceWriter::new(store.clone(), node);
+    tasks.spawn_vital("presence", writer.run());
+    book
 }
 
 /// Starts what works on runs beside the runs themselves.
@@ -287,6 +301,24 @@ fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
     tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());
+}
+
+/// Starts what keeps the database in order.
+fn start_upkeep(service: &Service) {
+    let (store, tasks) = (&service.store, &service.tasks);
+    tasks.spawn_vital("index", upkeep::index(store.clone()));
+    let settings = &service.settings.retention;
+    if settings.messages.is_some() || settings.notifications.is_some() {
+        let retention = Retention {
+            messages: settings.messages,
+            notifications: settings.notifications,
+            interval: settings.interval,
+        };
+        tasks.spawn_vital(
+            "retention",
+            upkeep::retain(store.clone(), service.feed.clone(), retention),
+        );
+    }
 }
 
 /// Starts the listener: what it hears makes somebody look again.

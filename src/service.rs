@@ -4,8 +4,10 @@
 //! sockets and status codes: `ws` and `http` put the results on their wire. `app` builds it.
 
 mod ask;
+pub mod export;
 mod notifications;
 mod sessions;
+mod users;
 pub mod views;
 
 use std::sync::Arc;
@@ -14,9 +16,10 @@ use std::time::Duration;
 use crate::auth::{AuthError, Authenticator};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::feed::Feed;
+use crate::feed::{Feed, PresenceBook};
 use crate::ids::NodeId;
 use crate::limits::{LimitedBy, Limiter};
+use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
@@ -54,6 +57,10 @@ pub struct Service {
     pub notifier: Notifier,
     /// Whether NOTIFY is heard.
     pub listener: ListenerState,
+    /// What operators watch.
+    pub metrics: Metrics,
+    /// Who is connected here, to be written.
+    pub presence: PresenceBook,
     /// Starts tasks.
     pub tasks: Tasks,
 }

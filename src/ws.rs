@@ -208,7 +208,7 @@ async fn enter(
         offer.record_auth_failure(service, error);
         token_refused(error)
     })?;
-    let mut seat = Seat::new(Arc::clone(&service.hub));
+    let mut seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
     if !seat.enter_user(
         &principal.user_id,
         limit_or_off(service.settings.limits.connections_per_user),
@@ -227,7 +227,7 @@ fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) ->
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, service.settings.socket.write_timeout);
-        let seat = Seat::new(Arc::clone(&service.hub));
+        let seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
         tasks.track(Box::pin(
             Connection::awaiting_auth(service, socket, seat, offer).run(),
         ))

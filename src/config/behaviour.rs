@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::sections::{AgentSettings, LogFormat, LogSettings, RunSettings, SocketSettings};
+use super::sections::{
+    AgentSettings, LogFormat, LogSettings, RetentionSettings, RunSettings, SocketSettings,
+};
 use super::table as t;
 use crate::limits::LimitSettings;
 
@@ -17,6 +19,8 @@ const MIN_MESSAGE_BYTES: usize = 256 * 1024;
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
+
+const MAX_RETENTION_DAYS: f64 = 100.0 * 365.0;
 
 const YEAR_MINUTES: f64 = 365.0 * 24.0 * 60.0;
 
@@ -99,6 +103,18 @@ pub(super) fn runs(r: &mut Reader<'_>) -> RunSettings {
         );
     }
     runs
+}
+
+pub(super) fn retention(r: &mut Reader<'_>) -> RetentionSettings {
+    let mut days = |setting| {
+        let days: f64 = r.number(setting, 0.0..=MAX_RETENTION_DAYS);
+        (days > 0.0).then(|| Duration::from_secs_f64(days * 86_400.0))
+    };
+    RetentionSettings {
+        messages: days(&t::RETENTION_DAYS),
+        notifications: days(&t::NOTIFICATION_RETENTION_DAYS),
+        interval: r.millis(&t::RETENTION_INTERVAL_MS, 1..=24 * HOUR_MS),
+    }
 }
 
 pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {

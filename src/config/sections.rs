@@ -128,6 +128,17 @@ pub struct RunSettings {
     pub max_attempts: u32,
 }
 
+/// How long things are kept.
+#[derive(Clone, Debug)]
+pub struct RetentionSettings {
+    /// `RETENTION_DAYS`; `None` = for ever.
+    pub messages: Option<Duration>,
+    /// `NOTIFICATION_RETENTION_DAYS`; `None` = for ever.
+    pub notifications: Option<Duration>,
+    /// `RETENTION_INTERVAL_MS`.
+    pub interval: Duration,
+}
+
 /// What is logged and how.
 #[derive(Clone, Debug)]
 pub struct LogSettings {

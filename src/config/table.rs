@@ -115,6 +115,14 @@ settings! {
         // The first, and one after a crash, as the contract promises: a query that kills nodes must not do so for ever.
         MAX_RUN_ATTEMPTS = "2", "attempts", "How often a run is begun before it counts as failed.";
     }
+    "Retention; 0 = keep for ever" {
+        // Deleting what people said is the operator's decision.
+        RETENTION_DAYS = "0", "days", "Messages, sessions and notifications older than this are removed; may be fractional.";
+        // Long enough for a dedupe_key to do its work; what was seen is of no further use.
+        NOTIFICATION_RETENTION_DAYS = "30", "days", "Notifications acknowledged or expired this long ago are removed; may be fractional.";
+        // A few statements that find nothing.
+        RETENTION_INTERVAL_MS = "600000", "ms", "How often to look for what is too old.";
+    }
     "Limits; 0 = off" {
         // Faster than a person reads answers, slower than a script burns money.
         RATE_LIMIT_PER_MINUTE = "20", "queries", "Queries of one user a minute.";

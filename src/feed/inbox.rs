@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Feed;
 use crate::ids::{NotificationId, UserId};
+use crate::metrics::Metrics;
 use crate::notify::mailbox::Signal;
 use crate::protocol::server::Pushed;
 use crate::store::notifications::{Horizon, Look, PendingNotification};
@@ -32,6 +33,7 @@ pub struct Inbox {
     feed: Feed,
     poll: Duration,
     bell: Arc<Notify>,
+    metrics: Metrics,
 }
 
 /// Makes the inbox look.
@@ -65,9 +67,15 @@ pub fn pushed(row: PendingNotification) -> Pushed<'static> {
 
 impl Inbox {
     /// An inbox and its bell. `poll`: how often to look without a hint.
-    pub fn new(feed: Feed, poll: Duration) -> (InboxBell, Self) {
+    pub fn new(feed: Feed, poll: Duration, metrics: Metrics) -> (InboxBell, Self) {
         let bell = Arc::new(Notify::new());
-        (InboxBell(Arc::clone(&bell)), Self { feed, poll, bell })
+        let inbox = Self {
+            feed,
+            poll,
+            bell: Arc::clone(&bell),
+            metrics,
+        };
+        (InboxBell(bell), inbox)
     }
 
     /// Looks until the task is dropped.
@@ -134,6 +142,10 @@ impl Inbox {
         for ids in wanted.chunks(BATCH) {
             for row in self.feed.store.deliverable_notifications(ids).await? {
                 let user = row.user_id.clone();
+                // The clocks of two machines: a negative age is none.
+                let age = self.feed.now().0 - row.due_at.0;
+                self.metrics
+                    .delivered(Duration::try_from(age).unwrap_or_default());
                 hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
             }
         }

@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::body::Body;
 use super::identity::Identity;
@@ -60,7 +60,7 @@ pub(super) async fn post(
         }
         notice.check()?;
     }
-    let id = service.notify(&user, &new(notice)).await?;
+    let id = service.notify(&user, &NewNotification::from(notice)).await?;
     let status = if id.is_some() {
         StatusCode::CREATED
     } else {
@@ -71,23 +71,6 @@ pub(super) async fn post(
         Json(json!({ "notification_id": id, "duplicate": id.is_none() })),
     )
         .into_response())
-}
-
-fn new(notice: Notice) -> NewNotification {
-    let text = |text: Option<Text>| text.map(Text::into_string);
-    NewNotification {
-        session_id: notice.session_id,
-        kind: text(notice.kind),
-        title: text(notice.title),
-        content: notice.content.into_string(),
-        data: notice.data.map(Value::Object),
-        priority: text(notice.priority),
-        dedupe_key: text(notice.dedupe_key),
-        collapse_key: text(notice.collapse_key),
-        deliver_after: notice.deliver_after,
-        expires_at: notice.expires_at,
-        in_context: notice.in_context,
-    }
 }
 
 /// How many.

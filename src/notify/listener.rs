@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::notifier::{Hint, NOTIFICATIONS_CHANNEL, Notifier, WORK_CHANNEL, node_channel};
 use crate::ids::{NodeId, SessionId};
+use crate::metrics::Metrics;
 
 /// How often the listener is probed.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -38,17 +39,33 @@ pub enum Heard {
 }
 
 /// Whether the listener hears.
-#[derive(Clone, Debug, Default)]
-pub struct ListenerState(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub struct ListenerState {
+    listening: Arc<AtomicBool>,
+    metrics: Metrics,
+}
 
 impl ListenerState {
+    /// Nothing heard yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            listening: Arc::default(),
+            metrics,
+        }
+    }
+
     /// Whether a round trip through our own channel worked lately.
     pub fn is_listening(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.listening.load(Ordering::Relaxed)
     }
 
     fn set(&self, listening: bool) {
-        self.0.store(listening, Ordering::Relaxed);
+        self.listening.store(listening, Ordering::Relaxed);
+        if listening {
+            self.metrics.listener_is_up();
+        } else {
+            self.metrics.listener_is_down();
+        }
     }
 }
 

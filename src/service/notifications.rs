@@ -1,12 +1,35 @@
 //! A user's notifications: what is pending, and acknowledging it.
 
+use serde_json::Value;
+
 use super::{Service, unavailable};
 use crate::ids::{NotificationId, SessionId, UserId};
 use crate::notify::notifier::Hint;
 use crate::protocol::client::Ack;
 use crate::protocol::error::Refusal;
+use crate::protocol::notice::Notice;
+use crate::protocol::text::Text;
 use crate::store::in_time;
 use crate::store::notifications::{NewNotification, PendingNotification};
+
+impl From<Notice> for NewNotification {
+    fn from(notice: Notice) -> Self {
+        let text = |text: Option<Text>| text.map(Text::into_string);
+        Self {
+            session_id: notice.session_id,
+            kind: text(notice.kind),
+            title: text(notice.title),
+            content: notice.content.into_string(),
+            data: notice.data.map(Value::Object),
+            priority: text(notice.priority),
+            dedupe_key: text(notice.dedupe_key),
+            collapse_key: text(notice.collapse_key),
+            deliver_after: notice.deliver_after,
+            expires_at: notice.expires_at,
+            in_context: notice.in_context,
+        }
+    }
+}
 
 impl Service {
     /// What a user has not acknowledged, without those that were `sent`, by priority, then age.

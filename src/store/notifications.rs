@@ -28,6 +28,8 @@ pub struct PendingNotification {
     pub priority: String,
     /// When it was inserted.
     pub created_at: Timestamp,
+    /// From when on it could be delivered: its insert, or `deliver_after`.
+    pub due_at: Timestamp,
 }
 
 /// What another service wants told.
@@ -89,6 +91,7 @@ struct NotificationRow {
     data: Option<Value>,
     priority: String,
     created_at: time::OffsetDateTime,
+    due_at: time::OffsetDateTime,
 }
 
 impl TryFrom<NotificationRow> for PendingNotification {
@@ -109,6 +112,7 @@ impl TryFrom<NotificationRow> for PendingNotification {
             data: row.data,
             priority: row.priority,
             created_at: Timestamp(row.created_at),
+            due_at: Timestamp(row.due_at),
         })
     }
 }
@@ -130,16 +134,10 @@ impl Store {
             NotificationRow,
             r#"
             SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
-                   content AS "content!", data, priority AS "priority!", created_at AS "created_at!"
-            FROM (
-                SELECT DISTINCT ON (coalesce('k' || collapse_key, notification_id::text)) *
-                FROM agent.notifications
-                WHERE user_id = $1 AND acknowledged_at IS NULL
-                  AND (deliver_after IS NULL OR deliver_after <= clock_timestamp())
-                  AND (expires_at IS NULL OR expires_at > clock_timestamp())
-                ORDER BY coalesce('k' || collapse_key, notification_id::text), created_at DESC, notification_id DESC
-            ) AS newest
-            WHERE notification_id <> ALL ($3)
+                   content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
+                   greatest(created_at, deliver_after) AS "due_at!"
+            FROM agent.pending_notifications
+            WHERE user_id = $1 AND due AND notification_id <> ALL ($3)
             ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at, notification_id
             LIMIT $2
             "#,
@@ -165,20 +163,12 @@ impl Store {
         let rows = sqlx::query_as!(
             NotificationRow,
             r#"
-            SELECT n.notification_id, n.user_id, n.session_id, n.kind, n.title, n.content, n.data, n.priority, n.created_at
-            FROM agent.notifications AS n
-            WHERE n.notification_id = ANY ($1)
-              AND n.acknowledged_at IS NULL
-              AND (n.deliver_after IS NULL OR n.deliver_after <= clock_timestamp())
-              AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
-              AND NOT EXISTS (
-                  SELECT 1 FROM agent.notifications AS newer
-                  WHERE newer.user_id = n.user_id AND newer.acknowledged_at IS NULL
-                    AND newer.collapse_key = n.collapse_key
-                    AND (newer.created_at, newer.notification_id) > (n.created_at, n.notification_id)
-                    AND (newer.deliver_after IS NULL OR newer.deliver_after <= clock_timestamp())
-                    AND (newer.expires_at IS NULL OR newer.expires_at > clock_timestamp()))
-            ORDER BY n.created_at, n.notification_id
+            SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
+                   content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
+                   greatest(created_at, deliver_after) AS "due_at!"
+            FROM agent.pending_notifications
+            WHERE notification_id = ANY ($1) AND due
+            ORDER BY created_at, notification_id
             "#,
             &ids,
         )
@@ -326,7 +316,7 @@ impl Store {
         Ok(done.into_iter().map(NotificationId).collect())
     }
 
-    /// Inserts a notification as any service would. `None` when its dedupe key was there before.
+    /// Notifies a user by `agent.notify`, as a service may that may do nothing else. `None` when its dedupe key was there before.
     ///
     /// # Errors
     /// When the database fails or refuses a value.
@@ -337,11 +327,10 @@ impl Store {
     ) -> Result<Option<NotificationId>, StoreError> {
         let id = sqlx::query_scalar!(
             r#"
-            INSERT INTO agent.notifications (user_id, session_id, kind, title, content, data, priority, dedupe_key,
-                                             collapse_key, deliver_after, expires_at, in_context)
-            VALUES ($1, $2, coalesce($3, 'message'), $4, $5, $6, coalesce($7, 'normal'), $8, $9, $10, $11, $12)
-            ON CONFLICT (user_id, dedupe_key) DO NOTHING
-            RETURNING notification_id
+            SELECT agent.notify(
+                user_id => $1, session_id => $2, kind => coalesce($3, 'message'), title => $4, content => $5, data => $6,
+                priority => coalesce($7, 'normal'), dedupe_key => $8, collapse_key => $9, deliver_after => $10,
+                expires_at => $11, in_context => $12)
             "#,
             user.as_str(),
             new.session_id.map(|id| id.0),
@@ -356,7 +345,7 @@ impl Store {
             new.expires_at.map(|at| at.0),
             new.in_context,
         )
-        .fetch_optional(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         Ok(id.map(NotificationId))
     }

@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod http_api;
@@ -29,13 +31,19 @@ mod nodes;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod presence;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
 mod reliability;
 #[cfg(test)]
+mod removal;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
+mod search;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

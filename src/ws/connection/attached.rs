@@ -69,7 +69,9 @@ impl Connection {
         };
         let room = opened.room;
         // Enter first, then take the head: what comes after the head rings the mailbox.
-        self.seat.enter_room(Arc::clone(&room), self.offer.device.clone());
+        let now = self.service.now();
+        self.seat
+            .enter_room(Arc::clone(&room), self.offer.device.clone(), now);
         if room.is_deleted() {
             return Err(End::Close(CloseReason::NoSuchSession));
         }
@@ -89,7 +91,11 @@ impl Connection {
             session_id,
             resumed: opened.resumed,
             head,
-            first_available: if head == Seq::START { Seq::START } else { Seq(1) },
+            first_available: if head == Seq::START {
+                Seq::START
+            } else {
+                room.first()
+            },
             connection_id: self.seat.connection(),
             user_id: principal.user_id.as_str().to_owned().into(),
             protocol: VERSION,

@@ -13,6 +13,7 @@ use crate::log::{Message, Role};
 use crate::notify::mailbox::{Mail, Signal};
 use crate::protocol::client::Ack;
 use crate::protocol::close::CloseReason;
+use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
     Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking,
 };
@@ -88,7 +89,12 @@ impl Connection {
             return Err(End::Close(CloseReason::Overloaded));
         };
         if page.is_empty() {
-            return Err(End::Close(CloseReason::SessionDeleted));
+            // Nothing there: the session is gone, or retention was quicker than this catch-up, and the next one knows.
+            let reason = match self.service.find(&key).await {
+                Err(refusal) if refusal.code == ErrorCode::NotFound => CloseReason::SessionDeleted,
+                _ => CloseReason::Overloaded,
+            };
+            return Err(End::Close(reason));
         }
         for message in page {
             if !self.message(&Arc::new(message)).await? {

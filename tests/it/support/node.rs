@@ -92,6 +92,8 @@ pub(crate) struct TestNode {
     pub(crate) node: Option<Node>,
     pub(crate) database: TestDatabase,
     pub(crate) base: String,
+    /// Where operators connect.
+    pub(crate) admin: String,
 }
 
 impl TestNode {
@@ -119,13 +121,15 @@ impl TestNode {
     ) -> Self {
         let settings = settings(&scripted.base_url(), &database.url, changes);
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let admin_listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let admin = admin_listener.local_addr().unwrap().to_string();
         let parts = Parts {
             provider: provider(&settings).unwrap(),
             database_url: database.url.clone(),
             listen_url,
             clock: Clock::system(),
             listener,
-            admin: None,
+            admin: Some(admin_listener),
             settings,
         };
         let node = Node::start(parts).await.unwrap();
@@ -134,6 +138,7 @@ impl TestNode {
             node: Some(node),
             database,
             base,
+            admin,
         }
     }
 
