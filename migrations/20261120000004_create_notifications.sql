@@ -142,7 +142,8 @@ BEGIN
             CONTINUE;
         END IF;
         UPDATE agent.sessions AS s
-        SET last_seq = s.last_seq + 1, last_activity_at = date_trunc('milliseconds', clock_timestamp())
+        SET last_seq = s.last_seq + 1, stored_bytes = s.stored_bytes + octet_length(waiting.content),
+            last_activity_at = date_trunc('milliseconds', clock_timestamp())
         WHERE (s.user_id, s.session_id) IN (
             SELECT l.user_id, l.session_id FROM agent.sessions AS l
             WHERE l.user_id = waiting.user_id AND l.session_id = waiting.session_id

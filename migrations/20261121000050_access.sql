@@ -71,7 +71,7 @@ BEGIN
 
     GRANT SELECT ON ALL TABLES IN SCHEMA agent TO agent_app, agent_reader;
     GRANT INSERT, UPDATE, DELETE ON agent.nodes, agent.sessions, agent.runs, agent.feedback, agent.usage,
-        agent.notifications, agent.connections TO agent_app;
+        agent.notifications, agent.connections, agent.reservations TO agent_app;
     -- Rows of these are never changed.
     GRANT INSERT, DELETE ON agent.messages, agent.chunks, agent.search_index TO agent_app;
     GRANT UPDATE ON agent.search_progress TO agent_app;

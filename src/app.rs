@@ -23,7 +23,7 @@ use crate::config::{ProviderFlavor, Settings};
 use crate::feed::{Feed, Inbox, InboxBell, PresenceBook, PresenceWriter};
 use crate::http;
 use crate::ids::NodeId;
-use crate::limits::Limiter;
+use crate::limits::{Limiter, StoredBytes};
 use crate::llm::{self, Provider};
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
@@ -34,7 +34,7 @@ use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
 use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
-use crate::store::append::AppendLimits;
+use crate::store::append::{AppendLimits, Appender};
 use crate::upkeep::{self, Retention};
 
 /// How long what is left may take after the drain window: storing last answers, closing sockets.
@@ -238,17 +238,7 @@ fn assemble(
         parts.clock.clone(),
     );
     let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll, metrics.clone());
-    // Commits start runs, and runs make commits: the way between them is tied once both exist.
-    let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
-    let (appender, writer) = store.writer(node, append_limits(&settings), {
-        let (feed, starter) = (feed.clone(), Arc::clone(&starter));
-        move |commit| {
-            feed.committed(&commit);
-            if let (Some((run, place)), Some(runs)) = (commit.start, starter.get()) {
-                runs.start(run, place);
-            }
-        }
-    });
+    let (appender, starter) = start_writer(tasks, &store, node, &settings, &feed);
     let context = RunContext {
         store: store.clone(),
         appender: appender.clone(),
@@ -263,19 +253,19 @@ fn assemble(
     };
     let (runs, scribe) = Runs::new(context, run_policy(&settings));
     let _ = starter.set(Arc::clone(&runs));
-    tasks.spawn_vital("writer", writer.run());
     tasks.spawn_vital("notifier", notifier_task.run());
     tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
     tasks.spawn_vital("scribe", scribe.run());
     start_run_tasks(tasks, &runs);
     let service = Service {
+        presence: start_presence(tasks, &feed, &settings),
         limiter: Limiter::new(&settings.limits),
+        stored: StoredBytes::default(),
         settings,
         node,
         auth,
         clock: parts.clock.clone(),
-        presence: start_presence(tasks, &store, node),
         store,
         appender,
         hub,
@@ -289,9 +279,37 @@ fn assemble(
     (Arc::new(service), inbox_bell)
 }
 
+/// Starts the one writer of the log. Commits start runs, and runs make commits: the way between them is tied once both exist.
+fn start_writer(
+    tasks: &Tasks,
+    store: &Store,
+    node: NodeId,
+    settings: &Settings,
+    feed: &Feed,
+) -> (Appender, Arc<OnceLock<Arc<Runs>>>) {
+    let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
+    let (appender, writer) = store.writer(node, append_limits(settings), {
+        let (feed, starter) = (feed.clone(), Arc::clone(&starter));
+        move |commit| {
+            feed.committed(&commit);
+            if let (Some((run, place)), Some(runs)) = (commit.start, starter.get()) {
+                runs.start(run, place);
+            }
+        }
+    });
+    tasks.spawn_vital("writer", writer.run());
+    (appender, starter)
+}
+
 /// Starts to write who is connected.
-fn start_presence(tasks: &Tasks, store: &Store, node: NodeId) -> PresenceBook {
-    let (book, writer) = PresenceWriter::new(store.clone(), node);
+fn start_presence(tasks: &Tasks, feed: &Feed, settings: &Settings) -> PresenceBook {
+    // In a dry run nobody is sent away.
+    let max_per_user = if settings.budget.dry_run {
+        0
+    } else {
+        limit_or_off(settings.limits.connections_per_user)
+    };
+    let (book, writer) = PresenceWriter::new(feed.clone(), max_per_user);
     tasks.spawn_vital("presence", writer.run());
     book
 }
@@ -331,6 +349,7 @@ fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
         match heard {
             Heard::Session(session) => service.feed.hinted(session),
             Heard::Notifications => inbox.ring(),
+            Heard::Connections => service.presence.look_again(),
             Heard::Work => service.runs.look_for_work(),
             Heard::Cancel(session) => {
                 let runs = Arc::clone(&service.runs);
@@ -380,6 +399,7 @@ fn housekeep(service: &Arc<Service>) {
             if tidied.elapsed() >= Duration::from_mins(1) {
                 tidied = Instant::now();
                 service.limiter.housekeep();
+                service.stored.housekeep(std::time::Instant::now());
             }
         }
     });

@@ -18,7 +18,7 @@ use crate::secret::{DatabaseUrl, Secret};
 use reader::Reader;
 pub use reader::{Fault, Lookup};
 pub use sections::{
-    AgentSettings, DatabaseSettings, DatabaseSource, LogFormat, LogSettings, ProviderFlavor,
+    AgentSettings, BudgetSettings, DatabaseSettings, DatabaseSource, LogFormat, LogSettings, ProviderFlavor,
     ProviderSettings, RetentionSettings, RunSettings, ServerSettings, SocketSettings,
 };
 pub use table::{SECTIONS, Section, Setting, env_example, settings_help};
@@ -55,6 +55,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// How much one user, address or node may ask for.
     pub limits: LimitSettings,
+    /// What one user may spend.
+    pub budget: BudgetSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -92,6 +94,7 @@ impl Settings {
             runs: behaviour::runs(r),
             retention: behaviour::retention(r),
             limits: behaviour::limits(r),
+            budget: behaviour::budget(r),
             log: behaviour::log(r),
         };
         reader.finish(settings)

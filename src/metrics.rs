@@ -7,14 +7,36 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The limits that refuse something, by the names that clients are told.
+pub const LIMITS: [&str; 11] = [
+    "auth_failures_per_address",
+    "commands_per_user",
+    "connections_per_address",
+    "connections_per_user",
+    "cost_per_day",
+    "frames_per_socket",
+    "queries_per_user",
+    "queue_depth",
+    "sessions_per_user",
+    "stored_bytes_per_user",
+    "tokens_per_day",
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
 
 /// All there is to watch. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
@@ -25,6 +47,7 @@ pub struct Metrics {
     late_writes: Counter<u64, AtomicU64>,
     notifications: Counter<u64, AtomicU64>,
     notification_age: Histogram,
+    refusals: Family<Limit, Counter<u64, AtomicU64>>,
     registry: Arc<Registry>,
 }
 
@@ -58,12 +81,22 @@ impl Default for Metrics {
             "From a row's insert to its hand-over to a connected user",
             notification_age.clone(),
         );
+        let refusals = Family::<Limit, Counter<u64, AtomicU64>>::default();
+        for limit in LIMITS {
+            let _ = refusals.get_or_create(&Limit { limit });
+        }
+        registry.register(
+            "limit_refusals",
+            "What limits refused, or would have refused in a dry run",
+            refusals.clone(),
+        );
         Self {
             listener_up,
             connections,
             late_writes,
             notifications,
             notification_age,
+            refusals,
             registry: Arc::new(registry),
         }
     }
@@ -84,6 +117,11 @@ impl Metrics {
     pub fn delivered(&self, age: Duration) {
         self.notifications.inc();
         self.notification_age.observe(age.as_secs_f64());
+    }
+
+    /// A limit refused something; one of [`LIMITS`].
+    pub fn refused_by(&self, limit: &'static str) {
+        self.refusals.get_or_create(&Limit { limit }).inc();
     }
 
     /// The end of a run was refused.
@@ -121,6 +159,7 @@ mod tests {
             "agent_websocket_late_writes_refused_total 0",
             "agent_websocket_notifications_delivered_total 0",
             "agent_websocket_notification_delivery_seconds_count 0",
+            "agent_websocket_limit_refusals_total{limit=\"cost_per_day\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }

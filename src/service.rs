@@ -6,6 +6,7 @@
 mod ask;
 pub mod export;
 mod notifications;
+mod quota;
 mod sessions;
 mod users;
 pub mod views;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::feed::{Feed, PresenceBook};
 use crate::ids::NodeId;
-use crate::limits::{LimitedBy, Limiter};
+use crate::limits::{LimitedBy, Limiter, StoredBytes};
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
@@ -41,6 +42,8 @@ pub struct Service {
     pub auth: Authenticator,
     /// Rates.
     pub limiter: Limiter,
+    /// How much text users keep.
+    pub stored: StoredBytes,
     /// The time.
     pub clock: Clock,
     /// The database.
@@ -88,7 +91,7 @@ pub(crate) fn unavailable(error: &StoreError) -> Refusal {
 }
 
 /// What a client is told when it asked too often.
-pub(crate) fn limited(limit: &LimitedBy) -> Refusal {
+fn limited(limit: &LimitedBy) -> Refusal {
     Refusal::new(
         ErrorCode::RateLimited,
         format!("Too many requests ({}); try again later", limit.limit),

@@ -12,6 +12,7 @@ pub mod feedback;
 pub mod messages;
 pub mod nodes;
 pub mod notifications;
+pub mod quota;
 pub mod removal;
 pub mod runs;
 pub mod search;

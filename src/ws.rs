@@ -36,7 +36,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
-use crate::service::{Service, limit_or_off, limited, token_refused};
+use crate::service::{Service, token_refused};
 use connection::{Connection, Offer, close_for};
 use credentials::Credentials;
 use seat::Seat;
@@ -121,11 +121,11 @@ fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
         service
             .limiter
             .check_connection(address)
-            .map_err(|limit| limited(&limit))?;
+            .map_err(|limit| service.limited(&limit))?;
         service
             .limiter
             .check_auth_failure(address)
-            .map_err(|limit| limited(&limit))?;
+            .map_err(|limit| service.limited(&limit))?;
     }
     Ok(())
 }
@@ -209,14 +209,8 @@ async fn enter(
         token_refused(error)
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
-    if !seat.enter_user(
-        &principal.user_id,
-        limit_or_off(service.settings.limits.connections_per_user),
-    ) {
-        return Err(
-            Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user")
-                .after(Duration::from_secs(5)),
-        );
+    if !seat.enter_user(&principal.user_id, service.max_connections()) {
+        return Err(service.too_many_connections());
     }
     let opened = service.open(&principal.user_id, offer.session).await?;
     Ok((seat, principal, opened))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::sections::{
-    AgentSettings, LogFormat, LogSettings, RetentionSettings, RunSettings, SocketSettings,
+    AgentSettings, BudgetSettings, LogFormat, LogSettings, RetentionSettings, RunSettings, SocketSettings,
 };
 use super::table as t;
 use crate::limits::LimitSettings;
@@ -17,6 +17,8 @@ use crate::limits::LimitSettings;
 const MIN_MESSAGE_BYTES: usize = 256 * 1024;
 
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+const MAX_USD: f64 = 1_000_000.0;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -126,6 +128,8 @@ pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
         auth_failures_per_minute_per_address: r.limit(&t::AUTH_FAILURES_PER_MINUTE_PER_ADDRESS),
         connections_per_user: r.limit(&t::MAX_CONNECTIONS_PER_USER),
         sessions_per_user: r.limit(&t::MAX_SESSIONS_PER_USER),
+        commands_per_minute: r.limit(&t::COMMANDS_PER_MINUTE),
+        stored_mb_per_user: r.limit(&t::MAX_STORED_MB_PER_USER),
         queue_depth: r.limit(&t::MAX_QUEUE_DEPTH),
         runs_per_user: r.limit(&t::MAX_RUNS_PER_USER),
         runs_per_node: r.limit(&t::MAX_RUNS_PER_NODE),
@@ -139,6 +143,26 @@ pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
         );
     }
     limits
+}
+
+pub(super) fn budget(r: &mut Reader<'_>) -> BudgetSettings {
+    let budget = BudgetSettings {
+        tokens_per_day: r.number(&t::TOKENS_PER_DAY, 0..=1_000_000_000_000),
+        cost_per_day_usd: r.number(&t::COST_PER_DAY_USD, 0.0..=MAX_USD),
+        cost_reserve_usd: r.number(&t::COST_RESERVE_USD, 0.0..=MAX_USD),
+        dry_run: r
+            .choice(&t::LIMITS_DRY_RUN, &[("true", true), ("false", false)])
+            .unwrap_or_default(),
+    };
+    if budget.cost_per_day_usd > 0.0 && budget.cost_reserve_usd > budget.cost_per_day_usd {
+        // Nobody could ask anything.
+        r.fault(
+            &t::COST_RESERVE_USD,
+            "is more than COST_PER_DAY_USD",
+            "lower it, or raise COST_PER_DAY_USD",
+        );
+    }
+    budget
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> LogSettings {

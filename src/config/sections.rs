@@ -139,6 +139,19 @@ pub struct RetentionSettings {
     pub interval: Duration,
 }
 
+/// What one user may spend in a day, over all nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetSettings {
+    /// `TOKENS_PER_DAY`; 0 = no limit.
+    pub tokens_per_day: u64,
+    /// `COST_PER_DAY_USD`; 0 = no limit.
+    pub cost_per_day_usd: f64,
+    /// `COST_RESERVE_USD`.
+    pub cost_reserve_usd: f64,
+    /// `LIMITS_DRY_RUN`, of all limits on users.
+    pub dry_run: bool,
+}
+
 /// What is logged and how.
 #[derive(Clone, Debug)]
 pub struct LogSettings {

@@ -23,12 +23,9 @@ use crate::service::Service;
 use crate::service::views::{NotificationView, items};
 use crate::store::notifications::NewNotification;
 
-/// The scope that lets a token notify users.
-const NOTIFY_SCOPE: &str = "agent:notify";
-
 /// Whether a token may notify: without the scope 403, whatever the target.
 fn check_scope(caller: &Principal) -> Result<(), Problem> {
-    if caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
+    if caller.may_notify() {
         return Ok(());
     }
     let text = "The token's scope must hold agent:notify";

@@ -30,6 +30,8 @@ pub enum Heard {
     Session(SessionId),
     /// A run of this session may have been cancelled.
     Cancel(SessionId),
+    /// A connection of this process may have to end.
+    Connections,
     /// Rows were inserted into `agent.notifications`.
     Notifications,
     /// A run waits for somebody with room.
@@ -153,6 +155,7 @@ impl<F: Fn(Heard) + Send> Listener<F> {
                 for word in payload.split(',') {
                     match word.split_at_checked(1) {
                         Some(("p", "")) => probe = true,
+                        Some(("n", "")) => (self.heard)(Heard::Connections),
                         Some(("s", id)) => self.heard_session(id, Heard::Session),
                         Some(("c", id)) => self.heard_session(id, Heard::Cancel),
                         _ => {}

@@ -72,10 +72,8 @@ impl Service {
             .await
             .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| {
-            Refusal::new(
-                ErrorCode::QuotaExceeded,
-                "Too many sessions; delete some to create another",
-            )
+            let text = format!("You keep {max} sessions (sessions_per_user); delete some to create another");
+            self.refused_by("sessions_per_user", Refusal::new(ErrorCode::QuotaExceeded, text))
         })
     }
 

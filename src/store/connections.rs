@@ -17,7 +17,60 @@ pub struct Presence {
     pub since: Timestamp,
 }
 
+/// A connection that has to end, seen over all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surplus {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// The process that holds it.
+    pub node: NodeId,
+    /// The same device connected to the same session again; otherwise its user has too many.
+    pub is_replaced: bool,
+}
+
 impl Store {
+    /// Connections that have to end: of these users, or of all who are connected to this process. Those whose device has
+    /// connected to the same session again, and of a user's the youngest beyond `max` (0 = no limit).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn surplus_connections(
+        &self,
+        node: NodeId,
+        users: Option<&[String]>,
+        max: u32,
+    ) -> Result<Vec<Surplus>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT connection_id AS "connection_id!", node_id AS "node_id!", is_replaced AS "is_replaced!"
+            FROM (
+                SELECT c.connection_id, c.node_id,
+                       row_number() OVER (PARTITION BY c.user_id ORDER BY c.connected_at, c.connection_id) AS place,
+                       c.device_id IS NOT NULL AND lead(c.connection_id) OVER (
+                           PARTITION BY c.user_id, c.session_id, c.device_id
+                           ORDER BY c.connected_at, c.connection_id) IS NOT NULL AS is_replaced
+                FROM agent.live_connections AS c
+                WHERE c.user_id = ANY ($1)
+                   OR ($1 IS NULL AND c.user_id IN (SELECT o.user_id FROM agent.connections AS o WHERE o.node_id = $2))
+            ) AS ranked
+            WHERE is_replaced OR ($3::bigint > 0 AND place > $3::bigint)
+            "#,
+            users,
+            node.0,
+            i64::from(max),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Surplus {
+                connection: ConnectionId(row.connection_id),
+                node: NodeId(row.node_id),
+                is_replaced: row.is_replaced,
+            })
+            .collect())
+    }
+
     /// Writes what became of connections of this process: where they are now, or that they are gone. Since when a connection
     /// is open stands as it was first written.
     ///

@@ -85,7 +85,10 @@ impl Asker {
     pub(super) async fn carry_out(self, frame: ClientFrame) -> Reply {
         match frame {
             ClientFrame::Query(query) => self.ask(MessageId::new(), query).await,
-            ClientFrame::Feedback(feedback) => self.feedback(feedback).await,
+            ClientFrame::Feedback(feedback) => match self.service.admit_command(&self.key.user_id) {
+                Ok(()) => self.feedback(feedback).await,
+                Err(refusal) => self.refused(refusal, feedback.id),
+            },
             ClientFrame::Command(re, command) => match patient(self.command(re.clone(), command)).await {
                 Ok(reply) => reply,
                 Err(refusal) => self.refused(refusal, re),
@@ -115,6 +118,7 @@ impl Asker {
     }
 
     async fn command(&self, re: Option<ClientName>, command: Command) -> Result<Reply, Refusal> {
+        self.service.admit_command(&self.key.user_id)?;
         match command {
             Command::New => self.switch(re, "new", None, None).await,
             Command::Resume(Resume { session_id, after }) => {

@@ -35,7 +35,7 @@ use crate::ids::{ClientName, MessageId, NotificationId};
 use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::error::Refusal;
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::service::Service;
 use crate::session::{Conversation, Decision, Rules};
@@ -192,11 +192,8 @@ impl Connection {
         let now = Instant::now();
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
-            self.refuse(
-                Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after),
-                None,
-            )
-            .await?;
+            let refusal = self.service.limited(&limit);
+            self.refuse(refusal, None).await?;
             return Err(End::Close(CloseReason::Flooding));
         }
         let Received::Text(text) = received else {

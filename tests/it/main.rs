@@ -35,6 +35,8 @@ mod presence;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod reliability;
 #[cfg(test)]
 mod removal;

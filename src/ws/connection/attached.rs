@@ -13,7 +13,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
 use crate::protocol::text::Timestamp;
-use crate::service::{limit_or_off, token_refused};
+use crate::service::token_refused;
 use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
@@ -186,10 +186,11 @@ impl Connection {
         session: Option<SessionRef>,
         re: Option<ClientName>,
     ) -> Result<Opened, End> {
-        let max = limit_or_off(self.service.settings.limits.connections_per_user);
-        if !self.seat.enter_user(&principal.user_id, max) {
-            let refusal = Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user");
-            self.refuse(refusal, re).await?;
+        if !self
+            .seat
+            .enter_user(&principal.user_id, self.service.max_connections())
+        {
+            self.refuse(self.service.too_many_connections(), re).await?;
             return Err(End::Close(CloseReason::TooManyConnections));
         }
         let wanted = session.or(self.offer.session);

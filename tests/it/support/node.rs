@@ -19,13 +19,14 @@ use super::provider::ScriptedProvider;
 pub(crate) const SECRET: &str = "a secret of the tests, long enough to be one";
 
 /// Settings that make what has to be waited for come soon, and no limit interfere.
-const QUICK: [(&str, &str); 16] = [
+const QUICK: [(&str, &str); 17] = [
     ("OPENROUTER_API_KEY", "sk-or-test-key"),
     ("JWT_SECRET", SECRET),
     ("MODEL", "test/model"),
     ("ALLOWED_MODELS", "test/model,test/other"),
     ("RATE_LIMIT_PER_MINUTE", "0"),
     ("RATE_LIMIT_BURST", "0"),
+    ("COMMANDS_PER_MINUTE", "0"),
     ("FRAMES_PER_SECOND", "0"),
     ("CONNECTIONS_PER_MINUTE_PER_ADDRESS", "0"),
     ("AUTH_FAILURES_PER_MINUTE_PER_ADDRESS", "0"),
