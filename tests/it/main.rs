@@ -37,6 +37,8 @@ mod resume;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod sql;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
