@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod frames;
 #[cfg(test)]
 mod http_api;

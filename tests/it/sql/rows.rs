@@ -1,9 +1,9 @@
-//! One user's rows only: what role agent_user sees, by each way of naming the user, in every table and view.
+//! One user's rows only: what role `agent_user` sees, by each way of naming the user, in every table and view.
 
 use super::{acting_as, count, execute, forbidden, names, seeded};
 use crate::support::database::TestDatabase;
 
-/// The ways of naming the user: of a service of one's own, of PostgREST today, and of PostgREST before.
+/// The ways of naming the user: of a service of one's own, of `PostgREST` today, and of `PostgREST` before.
 const WAYS: [&str; 3] = [
     "SET LOCAL agent.user_id = 'u_42'",
     r#"SET LOCAL request.jwt.claims = '{"sub": "u_42", "role": "authenticated"}'"#,
@@ -16,7 +16,7 @@ const OF_USERS: &str = "
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'user_id' AND NOT a.attisdropped
     WHERE c.relnamespace = 'agent'::regnamespace AND c.relkind = ANY ('{r,p,v,m}')";
 
-/// Where agent_user may look.
+/// Where `agent_user` may look.
 async fn readable(database: &TestDatabase) -> Vec<String> {
     let mut connection = database.pool.acquire().await.unwrap();
     let sql = format!("{OF_USERS} AND has_table_privilege('agent_user', c.oid, 'SELECT') ORDER BY 1");
