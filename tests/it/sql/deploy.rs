@@ -145,3 +145,18 @@ async fn an_owner_dumps_everything_if_they_say_that_policies_may_apply() {
     assert!(dump.contains("A durable question"), "{dump}");
     server.cluster.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn an_owner_who_may_create_roles_needs_nobody() {
+    let server = Server::start().await;
+    execute(
+        &mut server.superuser("postgres").await,
+        "ALTER ROLE plain CREATEROLE",
+    )
+    .await;
+    let mut owner = server.migrated("alone").await;
+    assert_eq!(names(&mut owner, MISSING).await, [""; 0]);
+    execute(&mut owner, ROLES).await;
+    roles_have_their_rights(&mut server.superuser("alone").await).await;
+    server.cluster.stop().await.unwrap();
+}
