@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod export;
 #[cfg(test)]
 mod frames;
@@ -46,6 +48,8 @@ mod resume;
 mod runs;
 #[cfg(test)]
 mod search;
+#[cfg(test)]
+mod sql;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -131,6 +131,8 @@ async fn money_of_a_day_is_never_overspent_however_many_sockets_on_however_many_
 #[tokio::test]
 async fn tokens_of_a_day_are_set_aside_and_given_back() {
     let provider = ScriptedProvider::start().await;
+    let slow = Script::new().text("x").wait_for("go").finish("stop");
+    provider.on("question slow", slow.usage(7, 5, 0.0).done());
     provider.on("question", costs(0.0));
     let limits = [
         ("TOKENS_PER_DAY", "450"),
@@ -194,7 +196,7 @@ async fn a_dry_run_counts_what_it_would_refuse_and_lets_it_pass() {
     let mut client = node.connect("alice").await;
     let _second = node.connect("alice").await;
     for n in 0..3 {
-        client.ask(&format!("q{n}"), "hello").await;
+        client.ask(&format!("q{n}"), "question").await;
         assert_eq!(client.command("ping", json!({})).await["event"], "ping");
     }
     let metrics = request(&node.admin, "GET", "/metrics", &[], None).await.body;
