@@ -3,6 +3,7 @@
 //! The only place that knows all rooms. `main` and the tests start nodes with it; the tests' are the same as production's
 //! but for their settings.
 
+mod beside;
 mod commands;
 mod database;
 mod dev;
@@ -27,7 +28,7 @@ use crate::limits::{Limiter, StoredBytes};
 use crate::llm::{self, Provider};
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
-use crate::notify::listener::{Heard, Listener, ListenerState};
+use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
 use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
@@ -35,7 +36,6 @@ use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::{AppendLimits, Appender};
-use crate::upkeep::{self, Retention};
 
 /// How long what is left may take after the drain window: storing last answers, closing sockets.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -145,9 +145,9 @@ impl Node {
             .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
-        listen(&service, &inbox, parts.listen_url.clone());
-        housekeep(&service);
-        start_upkeep(&service);
+        beside::listen(&service, &inbox, parts.listen_url.clone());
+        beside::housekeep(&service);
+        beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
         let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
         tasks.spawn(
@@ -319,88 +319,4 @@ fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
     tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());
-}
-
-/// Starts what keeps the database in order.
-fn start_upkeep(service: &Service) {
-    let (store, tasks) = (&service.store, &service.tasks);
-    tasks.spawn_vital("index", upkeep::index(store.clone()));
-    let settings = &service.settings.retention;
-    if settings.messages.is_some() || settings.notifications.is_some() {
-        let retention = Retention {
-            messages: settings.messages,
-            notifications: settings.notifications,
-            interval: settings.interval,
-        };
-        tasks.spawn_vital(
-            "retention",
-            upkeep::retain(store.clone(), service.feed.clone(), retention),
-        );
-    }
-}
-
-/// Starts the listener: what it hears makes somebody look again.
-fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
-    let (weak, inbox) = (Arc::downgrade(service), inbox.clone());
-    let heard = move |heard| {
-        let Some(service) = weak.upgrade() else {
-            return;
-        };
-        match heard {
-            Heard::Session(session) => service.feed.hinted(session),
-            Heard::Notifications => inbox.ring(),
-            Heard::Connections => service.presence.look_again(),
-            Heard::Work => service.runs.look_for_work(),
-            Heard::Cancel(session) => {
-                let runs = Arc::clone(&service.runs);
-                service.tasks.spawn("cancel", async move {
-                    runs.look_for_cancellation(Some(session)).await;
-                });
-            }
-            Heard::Everything => {
-                inbox.ring();
-                service.runs.look_for_work();
-                let feed = service.feed.clone();
-                service.tasks.spawn("poll", async move { poll(&feed).await });
-            }
-        }
-    };
-    let listener = Listener {
-        url,
-        node: service.node,
-        notifier: service.notifier.clone(),
-        state: service.listener.clone(),
-        heard,
-    };
-    service.tasks.spawn_vital("listener", listener.run());
-}
-
-async fn poll(feed: &Feed) {
-    if let Err(error) = feed.poll().await {
-        tracing::warn!(error = %error, "the sessions could not be polled");
-    }
-}
-
-/// Starts the slow work: the poll beside NOTIFY, rooms that nobody needs, rates that nobody reaches.
-fn housekeep(service: &Arc<Service>) {
-    let weak = Arc::downgrade(service);
-    let every = service.settings.runs.poll_interval;
-    service.tasks.spawn_vital("housekeeping", async move {
-        let mut tidied = Instant::now();
-        loop {
-            tokio::time::sleep(every).await;
-            let Some(service) = weak.upgrade() else {
-                return;
-            };
-            poll(&service.feed).await;
-            if let Err(error) = service.feed.housekeep().await {
-                tracing::warn!(error = %error, "unwatched sessions could not be given up yet");
-            }
-            if tidied.elapsed() >= Duration::from_mins(1) {
-                tidied = Instant::now();
-                service.limiter.housekeep();
-                service.stored.housekeep(std::time::Instant::now());
-            }
-        }
-    });
 }

@@ -155,7 +155,7 @@ settings! {
         // cores.
         MAX_RUNS_PER_NODE = "256", "runs", "Answers being written at once by this node.";
         // For finding out what a limit would refuse before it does.
-        LIMITS_DRY_RUN = "false", "true|false", "Log and count what the limits on users would refuse, and let it pass. Sessions, queues and runs stay limited.";
+        LIMITS_DRY_RUN = "false", "true|false", "Only log and count what limits on users refuse; those on sessions, queues and runs stay.";
     }
     "Log" {
         // Third-party crates print frames and SQL at debug and below.

@@ -105,7 +105,7 @@ async fn money_of_a_day_is_never_overspent_however_many_sockets_on_however_many_
     // As long as another answer's share fitted into the day, one was given.
     assert!((33..=42).contains(&cents), "{cents} cents of 42");
     assert_eq!(
-        provider.requests().len() as i64 * 5,
+        i64::try_from(provider.requests().len()).unwrap() * 5,
         cents,
         "nobody was asked for more"
     );

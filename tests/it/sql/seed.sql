@@ -125,4 +125,7 @@ INSERT INTO agent.connections (connection_id, node_id, user_id, session_id, devi
     ('01a1fb1d-b4ac-7107-aced-107b5bb2b96c', 1, 'u_7', '01a1fb27-8487-71b4-b230-610a094de57d', NULL, now() - interval '5 minutes'),
     ('01a1fb1d-b4ac-7107-aced-107b5bb2b96d', 2, 'u_7', '01a1fb27-8487-71b4-b230-610a094de57d', NULL, now() - interval '8 hours');
 
+INSERT INTO agent.reservations (user_id, session_id, run_id, tokens, cost_usd)
+VALUES ('u_42', '01a1fb21-2c73-71b8-a89e-a54c8f823890', '00000000-0000-7000-8000-0000000000a2', 17500, 0.1);
+
 SELECT agent.index_messages(1000);
