@@ -79,7 +79,7 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
-    /// Notifies the owner of a session, as the original notify function does.
+    /// Notifies the owner of a session, as the original notify function does. `None` when the dedupe key was used before.
     ///
     /// # Errors
     /// `not_found` when there is no such session.
@@ -87,6 +87,7 @@ impl Service {
         &self,
         session: SessionId,
         content: String,
+        dedupe_key: Option<Text>,
     ) -> Result<Option<NotificationId>, Refusal> {
         let owner = self
             .store
@@ -97,6 +98,7 @@ impl Service {
         let new = NewNotification {
             session_id: Some(session),
             content,
+            dedupe_key: dedupe_key.map(Text::into_string),
             ..NewNotification::default()
         };
         self.notify(&owner, &new).await

@@ -287,6 +287,16 @@ async fn the_original_notify_function_needs_its_scope_whatever_the_target() {
     }
     bob.command("ping", json!({})).await;
     assert!(!bob.frames.iter().any(|frame| frame["event"] == "message"));
+    let once = [("idempotency-key", "build-7")];
+    for duplicate in [false, true] {
+        let reply = service
+            .call_with("POST", path, &once, body(&client.session))
+            .await;
+        assert_eq!(
+            (reply.status, &reply.json()["duplicate"]),
+            (200, &json!(duplicate))
+        );
+    }
     service
         .call("POST", path, body(&missing))
         .await
