@@ -158,11 +158,7 @@ impl Drive {
 
     async fn notify(&mut self, user: usize) {
         let user = format!("user-{user}");
-        sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ($1, 'Look')")
-            .bind(&user)
-            .execute(&self.fleet.database.pool)
-            .await
-            .unwrap();
+        self.fleet.database.notify(&user, "Look").await;
         *self.notified.entry(user).or_default() += 1;
     }
 

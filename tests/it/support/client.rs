@@ -177,6 +177,21 @@ impl TestClient {
         self.until(|frame| frame["re"] == id.as_str()).await
     }
 
+    /// The next notification with this content.
+    pub(crate) async fn notified(&mut self, content: &str) -> Value {
+        self.until(|frame| frame["event"] == "message" && frame["content"] == content)
+            .await
+    }
+
+    /// The contents of the notifications so far, in their order.
+    pub(crate) fn told(&self) -> Vec<&str> {
+        self.frames
+            .iter()
+            .filter(|frame| frame["event"] == "message")
+            .map(|frame| frame["content"].as_str().unwrap())
+            .collect()
+    }
+
     /// Cuts the connection without a goodbye.
     pub(crate) fn cut(self) -> Vec<Value> {
         self.frames

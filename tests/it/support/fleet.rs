@@ -40,7 +40,7 @@ impl Fleet {
         let database = TestDatabase::new().await;
         let slots = (0..n_nodes)
             .map(|_| Slot {
-                proxy: ChaosProxy::start(&database.url),
+                proxy: ChaosProxy::start(&database.server_url),
                 process: None,
                 starts: 0,
             })
