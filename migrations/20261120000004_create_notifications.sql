@@ -160,8 +160,10 @@ BEGIN
                                     created_at)
         VALUES (waiting.user_id, waiting.session_id, session.last_seq, message, 'notification', waiting.content,
                 waiting.notification_id,
-                jsonb_strip_nulls(jsonb_build_object('kind', waiting.kind, 'title', waiting.title, 'data', waiting.data,
-                                                     'priority', waiting.priority)),
+                -- Nulls inside of data are the writer's own.
+                jsonb_strip_nulls(jsonb_build_object('kind', waiting.kind, 'title', waiting.title,
+                                                     'priority', waiting.priority))
+                || CASE WHEN waiting.data IS NULL THEN '{}' ELSE jsonb_build_object('data', waiting.data) END,
                 date_trunc('milliseconds', clock_timestamp()));
         UPDATE agent.notifications AS n SET message_id = message
         WHERE n.notification_id = waiting.notification_id;

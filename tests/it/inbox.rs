@@ -1,5 +1,8 @@
 //! Notifications: insert a row, reach the user.
 
+mod hints;
+mod keys;
+mod late;
 
 use serde_json::json;
 
