@@ -3,6 +3,7 @@
 mod hints;
 mod keys;
 mod late;
+mod pooler;
 
 use serde_json::json;
 

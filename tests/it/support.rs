@@ -3,10 +3,12 @@
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod detour;
 pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod raw;
