@@ -139,7 +139,8 @@ impl Store {
                   AND (expires_at IS NULL OR expires_at > clock_timestamp())
                 ORDER BY coalesce('k' || collapse_key, notification_id::text), created_at DESC, notification_id DESC
             ) AS newest
-            WHERE notification_id <> ALL ($3)
+            -- As a sub-select it is hashed; as a list it is gone through for each row.
+            WHERE notification_id NOT IN (SELECT unnest($3::uuid[]))
             ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at, notification_id
             LIMIT $2
             "#,
