@@ -94,6 +94,8 @@ pub(super) struct Connection {
     delivered: HashSet<NotificationId>,
     /// Those among them that this connection acknowledged itself: of these it need not be told.
     acknowledged: HashSet<NotificationId>,
+    /// Those among them whose acknowledgement is being carried out.
+    acknowledging: Vec<NotificationId>,
     drain_until: Option<Instant>,
     began: Instant,
     frames_in: u64,
@@ -123,6 +125,7 @@ impl Connection {
             accepted: Vec::new(),
             delivered: HashSet::new(),
             acknowledged: HashSet::new(),
+            acknowledging: Vec::new(),
             drain_until: None,
             began: now,
             frames_in: 0,
@@ -263,6 +266,7 @@ impl Connection {
                 Ok(())
             }
             Reply::Frames(list) => {
+                self.check_acknowledged(&list);
                 for frame in &list {
                     self.send(frame).await?;
                 }

@@ -1,5 +1,6 @@
 //! Notifications: insert a row, reach the user.
 
+mod faults;
 mod hints;
 mod keys;
 mod late;

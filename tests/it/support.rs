@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod detour;
 pub(crate) mod device;
 pub(crate) mod fleet;
+pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod pooler;

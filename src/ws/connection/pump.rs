@@ -170,30 +170,37 @@ impl Connection {
         self.send(&frame).await
     }
 
-    /// Sends pending notifications that this connection has not sent yet, a share of them at a time.
+    /// Sends pending notifications that this connection has not sent yet, a share of them at a time; and after the last share
+    /// says which of those sent before are pending no more, since that may be what was lost.
     async fn pending_notifications(&mut self) -> Result<(), End> {
         let Some(principal) = &self.principal else {
             return Ok(());
         };
-        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
-            return Ok(());
-        }
         let user = principal.user_id.clone();
         let sent: Vec<_> = self.delivered.iter().copied().collect();
-        let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
-            return Err(End::Close(CloseReason::Overloaded));
-        };
-        let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
-        let more = rows.len() >= NOTIFICATIONS_AT_ONCE as usize;
-        for row in rows {
-            let mut notification = pushed(row);
-            notification.replay = replay;
-            self.notification(&notification).await?;
+        if sent.len() < MAX_UNACKNOWLEDGED {
+            let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
+                return Err(End::Close(CloseReason::Overloaded));
+            };
+            let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
+            let more = rows.len() >= NOTIFICATIONS_AT_ONCE as usize;
+            for row in rows {
+                let mut notification = pushed(row);
+                notification.replay = replay;
+                self.notification(&notification).await?;
+            }
+            if more {
+                self.seat.mailbox().mark_lost();
+                return Ok(());
+            }
         }
-        if more {
-            self.seat.mailbox().mark_lost();
+        if sent.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        match self.service.settled(&user, &sent).await {
+            Ok(settled) => self.cleared(&settled).await,
+            Err(_) => Err(End::Close(CloseReason::Overloaded)),
+        }
     }
 
     async fn notification(&mut self, notification: &Pushed<'static>) -> Result<(), End> {
@@ -206,11 +213,23 @@ impl Connection {
 
     /// This connection acknowledges something: when that is done, the others are told and it is not.
     pub(super) fn note_acknowledged(&mut self, ack: &Ack) {
-        match ack {
-            Ack::All => self.acknowledged.clone_from(&self.delivered),
-            Ack::Ids(ids) => {
-                let known = ids.iter().filter(|id| self.delivered.contains(*id));
-                self.acknowledged.extend(known);
+        self.acknowledging = match ack {
+            Ack::All => self.delivered.iter().copied().collect(),
+            Ack::Ids(ids) => ids
+                .iter()
+                .filter(|id| self.delivered.contains(*id))
+                .copied()
+                .collect(),
+        };
+        self.acknowledged.extend(self.acknowledging.iter().copied());
+    }
+
+    /// A request was answered: was it an acknowledgement, and has it failed, then this connection is told who succeeds.
+    pub(super) fn check_acknowledged(&mut self, reply: &[ServerFrame<'_>]) {
+        let acknowledging = std::mem::take(&mut self.acknowledging);
+        if matches!(reply, [ServerFrame::Error(_)]) {
+            for id in acknowledging {
+                self.acknowledged.remove(&id);
             }
         }
     }
@@ -229,6 +248,21 @@ impl Connection {
             }
         }
         known
+    }
+
+    /// Forgets what is acknowledged, and tells the client of it.
+    async fn cleared(&mut self, ids: &[NotificationId]) -> Result<(), End> {
+        let notification_ids = self.forget_cleared(ids);
+        if notification_ids.is_empty() {
+            return Ok(());
+        }
+        let cleared = Cleared {
+            content: "Acknowledged on another device".into(),
+            timestamp: self.service.now(),
+            notification_ids,
+        };
+        self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
+            .await
     }
 
     /// Takes something out of the mailbox. `false` when it is empty.
@@ -253,20 +287,7 @@ impl Connection {
         };
         match signal {
             Signal::Notification(notification) => self.notification(&notification).await,
-            Signal::Cleared(ids) => {
-                let known = self.forget_cleared(&ids);
-                if known.is_empty() {
-                    return Ok(());
-                }
-                let content = "Acknowledged on another device".into();
-                let cleared = Cleared {
-                    content,
-                    timestamp,
-                    notification_ids: known,
-                };
-                self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
-                    .await
-            }
+            Signal::Cleared(ids) => self.cleared(&ids).await,
             Signal::Renamed(title) => {
                 let changed = SessionChanged {
                     content: "The session was renamed".into(),
