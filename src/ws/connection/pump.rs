@@ -11,7 +11,6 @@ use crate::feed::pushed;
 use crate::ids::{NotificationId, SessionId};
 use crate::log::{Message, Role};
 use crate::notify::mailbox::{Mail, Signal};
-use crate::protocol::client::Ack;
 use crate::protocol::close::CloseReason;
 use crate::protocol::server::{
     Cleared, Live, Notification, Pushed, ServerFrame, SessionChanged, Status, Thinking,
@@ -21,9 +20,6 @@ use crate::ws::frames;
 
 /// Notifications sent before `live`, and at a time after it.
 const NOTIFICATIONS_AT_ONCE: u32 = 200;
-
-/// The most unacknowledged notifications that a connection is sent; the rest follows when some were acknowledged.
-const MAX_UNACKNOWLEDGED: usize = 10_000;
 
 /// Steps before the loop looks at the other things that may have happened.
 const STEPS: usize = 64;
@@ -177,8 +173,8 @@ impl Connection {
             return Ok(());
         };
         let user = principal.user_id.clone();
-        let sent: Vec<_> = self.delivered.iter().copied().collect();
-        if sent.len() < MAX_UNACKNOWLEDGED {
+        let sent = self.delivered.ids();
+        if !self.delivered.is_full() {
             let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
                 return Err(End::Close(CloseReason::Overloaded));
             };
@@ -211,48 +207,29 @@ impl Connection {
         self.send(&frame).await
     }
 
-    /// This connection acknowledges something: when that is done, the others are told and it is not.
-    pub(super) fn note_acknowledged(&mut self, ack: &Ack) {
-        self.acknowledging = match ack {
-            Ack::All => self.delivered.iter().copied().collect(),
-            Ack::Ids(ids) => ids
-                .iter()
-                .filter(|id| self.delivered.contains(*id))
-                .copied()
-                .collect(),
-        };
-        self.acknowledged.extend(self.acknowledging.iter().copied());
-    }
-
-    /// A request was answered: was it an acknowledgement, and has it failed, then this connection is told who succeeds.
-    pub(super) fn check_acknowledged(&mut self, reply: &[ServerFrame<'_>]) {
-        let acknowledging = std::mem::take(&mut self.acknowledging);
-        if matches!(reply, [ServerFrame::Error(_)]) {
-            for id in acknowledging {
-                self.acknowledged.remove(&id);
-            }
-        }
-    }
-
-    /// These are acknowledged: forgets them, and says which this connection has to be told of.
-    fn forget_cleared(&mut self, ids: &[NotificationId]) -> Vec<NotificationId> {
-        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
-            // There may be more, which had to wait for this.
-            self.seat.mailbox().mark_lost();
-        }
-        let mut known = Vec::new();
-        for id in ids {
-            let own = self.acknowledged.remove(id);
-            if self.delivered.remove(id) && !own {
-                known.push(*id);
-            }
-        }
-        known
+    /// A request was answered: was it an acknowledgement, then of these.
+    pub(super) async fn acknowledged(&mut self, own: &[NotificationId]) -> Result<(), End> {
+        let was_full = self.delivered.is_full();
+        let others = self.delivered.answered(own);
+        self.tell_cleared(others, was_full).await
     }
 
     /// Forgets what is acknowledged, and tells the client of it.
     async fn cleared(&mut self, ids: &[NotificationId]) -> Result<(), End> {
-        let notification_ids = self.forget_cleared(ids);
+        let was_full = self.delivered.is_full();
+        let ids = self.delivered.cleared(ids);
+        self.tell_cleared(ids, was_full).await
+    }
+
+    async fn tell_cleared(
+        &mut self,
+        notification_ids: Vec<NotificationId>,
+        was_full: bool,
+    ) -> Result<(), End> {
+        if was_full && !self.delivered.is_full() {
+            // There may be more, which had to wait for this.
+            self.seat.mailbox().mark_lost();
+        }
         if notification_ids.is_empty() {
             return Ok(());
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
+use crate::support::eventually;
 use crate::support::gate::{DELIVERY, Gate, PENDING};
 use crate::support::node::TestNode;
 use crate::support::provider::ScriptedProvider;
@@ -211,6 +212,76 @@ async fn a_device_whose_acknowledgement_failed_is_told_when_another_succeeds() {
     assert_eq!(cleared["notification_ids"], json!([id]));
     laptop.command("ping", json!({})).await;
     assert!(laptop.frames.iter().all(|frame| frame["event"] != "cleared"));
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_device_that_acknowledges_what_another_just_did_is_told_so() {
+    let (_provider, mut node, [mut phone]) = node_with(&[], ["alice"]).await;
+    for content in ["both", "mine"] {
+        node.database.notify("alice", content).await;
+        phone.notified(content).await;
+    }
+    let (both, mine) = (id_of(&phone, "both"), id_of(&phone, "mine"));
+    let mut other = node.database.pool.begin().await.unwrap();
+    sqlx::query("SELECT agent.acknowledge('alice', ARRAY[$1::uuid])")
+        .bind(&both)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let ack = json!({ "type": "command", "content": "ack", "id": "a", "args": { "notification_ids": [both, mine] } });
+    phone.send(&ack).await;
+    eventually("it waits for the other", || async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%agent.acknowledge%'";
+        node.database.count(waiting).await == 1
+    })
+    .await;
+    other.commit().await.unwrap();
+    node.database
+        .execute("SELECT pg_notify('agent_notifications', '')")
+        .await;
+    let done = phone.until(|frame| frame["re"] == "a").await;
+    assert_eq!(done["data"]["notification_ids"], json!([mine]));
+    if !phone.frames.iter().any(|frame| frame["event"] == "cleared") {
+        phone.until(|frame| frame["event"] == "cleared").await;
+    }
+    phone.command("ping", json!({})).await;
+    let cleared: Vec<_> = phone
+        .frames
+        .iter()
+        .filter(|frame| frame["event"] == "cleared")
+        .collect();
+    assert_eq!(cleared.len(), 1, "{cleared:?}");
+    assert_eq!(cleared[0]["notification_ids"], json!([both]));
+    node.shut_down().await;
+}
+
+/// The id of the notification with this content.
+fn id_of(client: &TestClient, content: &str) -> String {
+    let frame = client.frames.iter().find(|frame| frame["content"] == content);
+    frame.unwrap()["notification_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn who_has_ten_thousand_is_sent_the_rest_when_some_were_acknowledged() {
+    const MOST: usize = 10_000;
+    let (_provider, mut node, [mut phone]) = node_with(&[], ["alice"]).await;
+    let rows = format!(
+        "INSERT INTO agent.notifications (user_id, content) SELECT 'alice', n::text FROM generate_series(1, {MOST} + 50) AS n"
+    );
+    node.database.execute(rows).await;
+    phone.notified(&MOST.to_string()).await;
+    phone.command("ping", json!({})).await;
+    assert_eq!(phone.told().len(), MOST);
+    let first = id_of(&phone, "1");
+    phone.command("ack", json!({ "notification_ids": [first] })).await;
+    phone.notified(&(MOST + 1).to_string()).await;
+    let mut laptop = node.connect("alice").await;
+    laptop.command("ack", json!({ "all": true })).await;
+    phone.notified(&(MOST + 50).to_string()).await;
+    node.database.notify("alice", "after").await;
+    phone.notified("after").await;
     node.shut_down().await;
 }
 
