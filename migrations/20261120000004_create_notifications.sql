@@ -91,7 +91,9 @@ LANGUAGE sql VOLATILE AS $$
         SELECT n.notification_id, n.collapse_key, n.created_at
         FROM agent.notifications AS n
         WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
-          AND (p_ids IS NULL OR n.notification_id = ANY (p_ids))
+          -- All is all that could be seen: a reminder for tomorrow is not acknowledged by who clears his list today.
+          AND (n.notification_id = ANY (p_ids)
+               OR p_ids IS NULL AND (n.deliver_after IS NULL OR n.deliver_after <= clock_timestamp()))
     ),
     seen AS (
         SELECT k.notification_id FROM named AS k
@@ -117,7 +119,7 @@ LANGUAGE sql VOLATILE AS $$
     WHERE n.notification_id = l.notification_id
     RETURNING n.notification_id
 $$;
-COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all.';
+COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all that are due.';
 
 -- Puts notifications that ask for it into their conversations: each becomes a message with a seq, in the order of
 -- insertion. Sessions are locked without waiting, so this cannot deadlock with the append; a session that is busy is left

@@ -183,6 +183,24 @@ async fn acknowledged(node: &TestNode) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn acknowledging_all_leaves_what_is_yet_to_come() {
+    let (_provider, mut node, mut client) = alice_on_a_node().await;
+    node.database
+        .execute(
+            "INSERT INTO agent.notifications (user_id, content, deliver_after)
+             VALUES ('alice', 'now', NULL), ('alice', 'soon', clock_timestamp() + interval '3 seconds')",
+        )
+        .await;
+    let now = client.notified("now").await["notification_id"].clone();
+    let done = client.command("ack", json!({ "all": true })).await;
+    assert_eq!(done["data"]["notification_ids"], json!([now]));
+    let soon = client.notified("soon").await["notification_id"].clone();
+    let done = client.command("ack", json!({ "all": true })).await;
+    assert_eq!(done["data"]["notification_ids"], json!([soon]));
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_share_of_many_is_taken_by_priority_then_age() {
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
