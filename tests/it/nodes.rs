@@ -163,16 +163,6 @@ async fn readiness(node: &TestNode) -> Value {
     serde_json::from_str(body).unwrap()
 }
 
-/// Ends every connection that listens on this database; returns how many there were.
-async fn kill_listeners(database: &TestDatabase) -> i64 {
-    database
-        .count(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-             WHERE datname = current_database() AND query ILIKE 'LISTEN %' AND pid <> pg_backend_pid()",
-        )
-        .await
-}
-
 #[tokio::test]
 async fn a_listener_that_loses_its_connection_comes_back_and_misses_nothing() {
     let provider = ScriptedProvider::start().await;
@@ -182,7 +172,7 @@ async fn a_listener_that_loses_its_connection_comes_back_and_misses_nothing() {
     let mut laptop = nodes.1.resume("alice", &phone.session, 0).await;
     laptop.live().await;
     for round in 0..3 {
-        assert_eq!(kill_listeners(database).await, 2);
+        assert_eq!(database.kill_listeners().await, 2);
         // Right away, so that what happens falls into the time in which nobody listens.
         let content = format!("In round {round}");
         database.notify("alice", &content).await;

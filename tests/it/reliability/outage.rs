@@ -79,7 +79,7 @@ async fn postgres_refusing_for_seconds_costs_time_and_nothing_else() {
         std::future::ready(
             devices
                 .iter()
-                .all(|device| device.memory().notifications.len() == 1),
+                .all(|device| device.memory().ledger.seen.len() == 1),
         )
     })
     .await;

@@ -139,6 +139,15 @@ impl TestDatabase {
             .unwrap();
     }
 
+    /// Ends every connection that listens on this database; returns how many there were.
+    pub(crate) async fn kill_listeners(&self) -> i64 {
+        self.count(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND query ILIKE 'LISTEN %' AND pid <> pg_backend_pid()",
+        )
+        .await
+    }
+
     /// A session's messages as they are stored: `seq` → (role, content), as a transcript of frames has them.
     pub(crate) async fn transcript(
         &self,
