@@ -111,7 +111,9 @@ impl Device {
     /// Acknowledges notifications that it holds, if it holds any.
     pub(crate) fn acknowledge(&self, extent: Extent) {
         let frame = self.memory().ledger.acknowledge(extent);
-        frame.map(|frame| self.order(frame));
+        if let Some(frame) = frame {
+            self.order(frame);
+        }
     }
 
     fn order(&self, frame: Value) {
