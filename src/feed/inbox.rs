@@ -27,6 +27,9 @@ const BATCH: usize = 500;
 /// The least time between two looks, so that a flood of hints makes a steady rate of looks.
 const GAP: Duration = Duration::from_millis(1);
 
+/// After a failure.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// The task that looks for new notifications.
 #[derive(Debug)]
 pub struct Inbox {
@@ -34,6 +37,8 @@ pub struct Inbox {
     poll: Duration,
     bell: Arc<Notify>,
     metrics: Metrics,
+    /// Rung when rows wait to be put into their conversations.
+    waiting: Notify,
 }
 
 /// Makes the inbox look.
@@ -74,12 +79,18 @@ impl Inbox {
             poll,
             bell: Arc::clone(&bell),
             metrics,
+            waiting: Notify::new(),
         };
         (InboxBell(bell), inbox)
     }
 
-    /// Looks until the task is dropped.
+    /// Looks until the task is dropped. Conversations are written to beside it: one that cannot be must hold up nobody's
+    /// notifications.
     pub async fn run(self) {
+        tokio::join!(self.look_on(), self.converse_on());
+    }
+
+    async fn look_on(&self) {
         let mut horizon: Option<Horizon> = None;
         loop {
             let result = match &horizon {
@@ -90,7 +101,7 @@ impl Inbox {
                 Ok(next) => horizon = Some(next),
                 Err(error) => {
                     tracing::warn!(error = %error, "notifications could not be looked for; trying again");
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             }
@@ -118,7 +129,7 @@ impl Inbox {
     async fn look(&self, since: &Horizon) -> Result<Horizon, StoreError> {
         let look = self.feed.store.look_at_notifications(since, LIMIT).await?;
         if look.for_context {
-            self.put_into_context().await?;
+            self.waiting.notify_one();
         }
         if look.complete {
             self.deliver(&look).await?;
@@ -163,6 +174,17 @@ impl Inbox {
         }
     }
 
+    /// Puts what waits into its conversations, as often as a look finds some.
+    async fn converse_on(&self) {
+        loop {
+            self.waiting.notified().await;
+            if let Err(error) = in_time(self.put_into_context()).await {
+                tracing::warn!(error = %error, "notifications could not be put into conversations; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
     async fn put_into_context(&self) -> Result<(), StoreError> {
         let grown = self
             .feed
@@ -170,7 +192,7 @@ impl Inbox {
             .put_into_context(u32::try_from(BATCH).unwrap_or(u32::MAX))
             .await?;
         if grown.len() >= BATCH {
-            self.bell.notify_one();
+            self.waiting.notify_one();
         }
         for (session, watchers) in grown {
             self.feed.changed(session, &watchers);

@@ -47,6 +47,20 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
+    /// Which of these are pending for a user no more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settled(
+        &self,
+        user: &UserId,
+        sent: &[NotificationId],
+    ) -> Result<Vec<NotificationId>, Refusal> {
+        in_time(self.store.settled_notifications(user, sent))
+            .await
+            .map_err(|error| unavailable(&error))
+    }
+
     /// Marks notifications as seen. The user's other devices are told by the look that this causes, on every process.
     ///
     /// # Errors

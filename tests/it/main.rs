@@ -11,6 +11,8 @@ mod connect;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod examples;

@@ -106,8 +106,7 @@ impl Connection {
             gap: catch_up.gap,
         };
         self.accepted.clear();
-        self.delivered.clear();
-        self.acknowledged.clear();
+        self.delivered.forget();
         self.attached = Some(Attached {
             room,
             cursor: Cursor::new(catch_up.start, head),

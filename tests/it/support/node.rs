@@ -109,7 +109,7 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let listen_url = database.url.clone();
+        let listen_url = database.server_url.clone();
         Self::start_with(database, listen_url, scripted, changes).await
     }
 
@@ -120,13 +120,13 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let settings = settings(&scripted.base_url(), &database.url, changes);
+        let settings = settings(&scripted.base_url(), &database.server_url, changes);
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let admin_listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let admin = admin_listener.local_addr().unwrap().to_string();
         let parts = Parts {
             provider: provider(&settings).unwrap(),
-            database_url: database.url.clone(),
+            database_url: database.server_url.clone(),
             listen_url,
             clock: Clock::system(),
             listener,
