@@ -52,6 +52,8 @@ settings! {
         BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
         ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /healthz and /readyz. Not for the public.";
         ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
+        // Empty: a proxy in front knows its names, and a wrong guess would turn everybody away. `dev` has no proxy.
+        ALLOWED_HOSTS = "", "list", "Names in Host that are answered, such as agent.example.com; port :* for any. Empty = any; dev: loopback.";
         TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
         // Under the 30 s that Kubernetes and systemd-like supervisors leave by default.
         DRAIN_SECONDS = "20", "s", "Time over which clients are sent away and answers may finish when the server stops.";

@@ -167,6 +167,25 @@ fn given_values_win_over_defaults_and_blank_ones_count_as_none() {
 }
 
 #[test]
+fn dev_answers_to_this_machines_names_only_and_serve_to_any_unless_told() {
+    let accepts = |settings: &Settings, host: &str| {
+        let known = &settings.server.allowed_hosts;
+        known.is_empty() || known.iter().any(|name| name.is(host))
+    };
+    let by_default = dev(&[]).unwrap();
+    for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:18080", "[::1]:8080"] {
+        assert!(accepts(&by_default, host), "{host}");
+    }
+    assert!(!accepts(&by_default, "evil.example.com:8080"));
+    let told = ("ALLOWED_HOSTS", "dev.example.com:8443");
+    for settings in [dev(&[told]), serve(&[told])].map(Result::unwrap) {
+        assert!(accepts(&settings, "dev.example.com:8443"));
+        assert!(!accepts(&settings, "localhost:8080"));
+    }
+    assert!(accepts(&serve(&[]).unwrap(), "anything"));
+}
+
+#[test]
 fn serve_names_all_that_is_missing_at_once() {
     let faults = read(Mode::Serve, &[], &[]).unwrap_err();
     let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -210,6 +229,8 @@ fn values_out_of_their_form_or_range_are_refused() {
         ("ALLOWED_ORIGINS", "https://app.example.com/"),
         ("ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("ALLOWED_ORIGINS", "https://user@app.example.com"),
+        ("ALLOWED_HOSTS", "https://agent.example.com"),
+        ("ALLOWED_HOSTS", "agent.example.com,*"),
         ("DRAIN_SECONDS", "-1"),
         ("DATABASE_URL", "mysql://db/agent"),
         ("LISTEN_DATABASE_URL", "db"),

@@ -8,7 +8,9 @@ use super::{Source, none, sources};
 const FLOORS: [(&str, &[&str]); 8] = [
     (
         "leaves",
-        &["cidr", "clock", "ids", "log", "metrics", "protocol", "secret"],
+        &[
+            "cidr", "clock", "host", "ids", "log", "metrics", "protocol", "secret",
+        ],
     ),
     ("core", &["prompt", "session"]),
     (
