@@ -22,7 +22,7 @@ const SLOW_CLOSE_WITHIN: Duration = Duration::from_secs(75);
 pub(super) enum End {
     /// We close it, for this reason.
     Close(CloseReason),
-    /// It is gone: cut, or closed by the client.
+    /// It is gone: cut.
     Gone,
 }
 
@@ -80,7 +80,8 @@ impl Socket {
             Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Life),
             Some(Ok(Message::Binary(_))) => Err(End::Close(CloseReason::BinaryFrame)),
-            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => Err(End::Close(CloseReason::ClientClosed)),
+            None => Err(End::Gone),
             Some(Err(error)) => Err(verdict(error)),
         }
     }
@@ -94,6 +95,11 @@ impl Socket {
             CLOSE_WITHIN
         };
         let deadline = Instant::now() + patience;
+        if reason == CloseReason::ClientClosed {
+            // The library has put the answer into its buffer, and sends it only when it is driven once more.
+            let _ = timeout_at(deadline, self.inner.flush()).await;
+            return;
+        }
         let frame = CloseFrame {
             code: reason.code(),
             reason: Utf8Bytes::from_static(reason.reason()),

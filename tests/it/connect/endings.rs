@@ -10,7 +10,7 @@ use super::{bearer, browser, open_as_browser, open_without_token};
 use crate::support::PATIENCE;
 use crate::support::node::{TestNode, token};
 use crate::support::provider::ScriptedProvider;
-use crate::support::raw::{CONTINUATION, Part, RawClient, TEXT};
+use crate::support::raw::{CLOSE, CONTINUATION, Part, RawClient, TEXT};
 
 const MAX_MESSAGE_BYTES: usize = 262_144;
 
@@ -81,6 +81,21 @@ async fn raw(node: &TestNode) -> RawClient {
     let (raw, head) = RawClient::upgrade(&node.base, "/v1/ws", &[("authorization", &authorization)]).await;
     assert!(head.starts_with("http/1.1 101 "), "{head}");
     raw
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered_with_its_own_code() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    for (sent, answered) in [(1000_u16, 1000), (1001, 1001), (4000, 4000), (999, 1002), (1005, 1002)] {
+        let mut client = raw(&node).await;
+        let payload = [&sent.to_be_bytes()[..], b"bye"].concat();
+        client.frame(CLOSE, Part::Last, &payload).await.unwrap();
+        let (code, _) = client.closed().await.expect("a close is answered");
+        assert_eq!(code, answered, "{sent}");
+        client.ended().await;
+    }
+    node.shut_down().await;
 }
 
 #[tokio::test]
