@@ -94,6 +94,7 @@ impl Settings {
             limits: behaviour::limits(r),
             log: behaviour::log(r),
         };
+        behaviour::check_that_messages_fit(r, &settings.socket, &settings.limits);
         reader.finish(settings)
     }
 }

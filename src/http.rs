@@ -11,11 +11,13 @@ mod identity;
 mod linger;
 pub mod listen;
 mod messages;
+pub mod meter;
 mod metrics;
 mod notifications;
 pub mod problem;
 mod search;
 mod sessions;
+mod stall;
 mod users;
 
 use std::sync::Arc;

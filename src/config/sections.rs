@@ -104,6 +104,8 @@ pub struct SocketSettings {
     pub heartbeat: Duration,
     /// `MAX_MESSAGE_BYTES`.
     pub max_message_bytes: usize,
+    /// `MESSAGE_TIMEOUT_MS`.
+    pub message_timeout: Duration,
     /// `AUTH_TIMEOUT_MS`.
     pub auth_timeout: Duration,
     /// `WRITE_TIMEOUT_MS`.

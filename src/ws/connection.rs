@@ -31,6 +31,7 @@ use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
+use crate::http::meter::InboundBytes;
 use crate::ids::{ClientName, MessageId, NotificationId};
 use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
@@ -53,6 +54,8 @@ const LAST_CLOSE: Duration = Duration::from_millis(1600);
 pub(super) struct Offer {
     /// Where it comes from.
     pub(super) address: Option<IpAddr>,
+    /// What has come in from it.
+    pub(super) inbound: InboundBytes,
     /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
@@ -192,15 +195,17 @@ impl Connection {
         let now = Instant::now();
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
-            self.refuse(
-                Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after),
-                None,
-            )
-            .await?;
-            return Err(End::Close(CloseReason::Flooding));
+            let refusal = Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after);
+            return self.turn_away(refusal).await;
         }
-        let Received::Text(text) = received else {
-            return Ok(());
+        let text = match received {
+            Received::Text(text) => text,
+            Received::Binary(_) => return Err(End::Close(CloseReason::BinaryFrame)),
+            Received::Life => return Ok(()),
+            Received::Unfinished => {
+                let refusal = Refusal::new(ErrorCode::RateLimited, "A message did not end in time");
+                return self.turn_away(refusal).await;
+            }
         };
         self.frames_in += 1;
         match self.conversation.on_frame(client::parse(&text), now) {
@@ -213,6 +218,12 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Tells a flooding client what was too much, and ends it.
+    async fn turn_away(&mut self, refusal: Refusal) -> Result<(), End> {
+        self.refuse(refusal, None).await?;
+        Err(End::Close(CloseReason::Flooding))
     }
 
     async fn refuse(&mut self, refusal: Refusal, re: Option<ClientName>) -> Result<(), End> {
