@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod device;
 pub(crate) mod fleet;
+pub(crate) mod gauge;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod process;

@@ -1,6 +1,7 @@
 //! A TCP client that says exactly what a test wants, byte by byte, and answers nothing by itself.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -17,6 +18,9 @@ pub(crate) const PONG: u8 = 10;
 
 /// The receive buffer of a client that means to read little, in bytes.
 const SMALL_WINDOW: u32 = 4096;
+
+/// Its send buffer: what it could send is then what was taken, give or take this.
+const SMALL_SEND_BUFFER: u32 = 16 * 1024;
 
 /// One TCP connection.
 pub(crate) struct RawClient {
@@ -63,6 +67,7 @@ impl RawClient {
     pub(crate) async fn with_a_small_window(base: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(SMALL_WINDOW).unwrap();
+        socket.set_send_buffer_size(SMALL_SEND_BUFFER).unwrap();
         Self {
             stream: socket.connect(base.parse().unwrap()).await.unwrap(),
             received: Vec::new(),
@@ -141,6 +146,16 @@ impl RawClient {
             if opcode == CLOSE {
                 let code = u16::from_be_bytes([payload[0], payload[1]]);
                 return Some((code, String::from_utf8(payload[2..].to_vec()).unwrap()));
+            }
+        }
+    }
+
+    /// Throws away what has come, without waiting for more.
+    pub(crate) async fn forget(&mut self) {
+        while let Ok(Ok(n)) = timeout(Duration::ZERO, self.stream.read_buf(&mut self.received)).await {
+            self.received.clear();
+            if n == 0 {
+                break;
             }
         }
     }
