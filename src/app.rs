@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{ProviderFlavor, Settings};
 use crate::feed::{Feed, Inbox, InboxBell, PresenceBook, PresenceWriter};
 use crate::http;
+use crate::http::listen::Peers;
 use crate::ids::NodeId;
 use crate::limits::{Limiter, StoredBytes};
 use crate::llm::{self, Provider};
@@ -149,16 +150,19 @@ impl Node {
         beside::housekeep(&service);
         beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
-        let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
+        let peers = Peers {
+            trusted: Arc::from(service.settings.server.trusted_proxies.as_slice()),
+            inbound: service.settings.limits.inbound,
+        };
         tasks.spawn(
             "accept",
-            http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()),
+            http::listen::serve(parts.listener, router, peers.clone(), tasks.clone()),
         );
         if let Some(admin) = parts.admin {
             let router = http::admin_router(Arc::clone(&service));
             tasks.spawn(
                 "accept-admin",
-                http::listen::serve(admin, router, trusted, tasks.clone()),
+                http::listen::serve(admin, router, peers, tasks.clone()),
             );
         }
         tracing::info!(%node, %address, "serving");

@@ -97,6 +97,7 @@ impl Settings {
             budget: behaviour::budget(r),
             log: behaviour::log(r),
         };
+        behaviour::check_that_messages_fit(r, &settings.socket, &settings.limits);
         reader.finish(settings)
     }
 }

@@ -7,8 +7,11 @@
 mod commands;
 mod connection;
 pub mod credentials;
+#[doc(hidden)]
+pub mod echo;
 mod frames;
 pub mod keepalive;
+pub mod partial;
 mod seat;
 mod socket;
 
@@ -19,7 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -29,6 +32,7 @@ use serde::Deserialize;
 use crate::auth::Principal;
 use crate::feed::Opened;
 use crate::http::address::ClientAddress;
+use crate::http::meter::InboundBytes;
 use crate::http::problem::Problem;
 use crate::ids::ClientName;
 use crate::protocol::client::SessionRef;
@@ -40,7 +44,7 @@ use crate::service::{Service, token_refused};
 use connection::{Connection, Offer, close_for};
 use credentials::Credentials;
 use seat::Seat;
-use socket::Socket;
+use socket::{Socket, Timing};
 
 /// Read buffer of a socket, in bytes: the library's 128 KiB cost 137 KiB a connection, 4 KiB cost 8.6 (measured).
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -83,7 +87,12 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
         Ok(upgrade) => upgrade,
         Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
-    let offer = match offer(&parameters, &parts.headers, address) {
+    let inbound = parts
+        .extensions
+        .get::<InboundBytes>()
+        .cloned()
+        .unwrap_or_default();
+    let offer = match offer(&parameters, &parts.headers, address, inbound) {
         Ok(offer) => offer,
         Err(refusal) => return Problem::from(refusal).into_response(),
     };
@@ -130,7 +139,12 @@ fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Offer, Refusal> {
+fn offer(
+    parameters: &Parameters,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+    inbound: InboundBytes,
+) -> Result<Offer, Refusal> {
     let invalid = |what: &'static str| Refusal::new(ErrorCode::InvalidMessage, what);
     let session = match parameters.session_id.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => match SessionRef::try_from(text.to_owned()) {
@@ -152,6 +166,7 @@ fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) 
     };
     Ok(Offer {
         address,
+        inbound,
         speaks_protocol: credentials::speaks_protocol(headers),
         device,
         session,
@@ -159,14 +174,19 @@ fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) 
     })
 }
 
-fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
-    let max = service.settings.socket.max_message_bytes;
-    let upgrade = upgrade
+/// Bounds what a socket may hold, whoever is at its other end.
+fn bounded(upgrade: WebSocketUpgrade, max_message: usize, max_write_buffer: usize) -> WebSocketUpgrade {
+    upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(max)
-        .max_frame_size(max);
+        .max_write_buffer_size(max_write_buffer)
+        .max_message_size(max_message)
+        .max_frame_size(max_message)
+}
+
+fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
+    let max = service.settings.socket.max_message_bytes;
+    let upgrade = bounded(upgrade, max, MAX_WRITE_BUFFER_BYTES);
     // Selected only if it was offered; the token's protocol never is.
     if offer.speaks_protocol {
         upgrade.protocols([SUBPROTOCOL])
@@ -190,7 +210,7 @@ async fn open(
         Ok((seat, principal, opened)) => {
             let tasks = service.tasks.clone();
             upgrade.on_upgrade(move |socket| {
-                let socket = Socket::new(socket, service.settings.socket.write_timeout);
+                let socket = Socket::new(socket, timing(&service), offer.inbound.clone());
                 let connection = Connection::awaiting_auth(service, socket, seat, offer);
                 tasks.track(Box::pin(connection.run_opened(principal, opened)))
             })
@@ -220,7 +240,7 @@ async fn enter(
 fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) -> Response {
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
-        let socket = Socket::new(socket, service.settings.socket.write_timeout);
+        let socket = Socket::new(socket, timing(&service), offer.inbound.clone());
         let seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
         tasks.track(Box::pin(
             Connection::awaiting_auth(service, socket, seat, offer).run(),
@@ -235,19 +255,27 @@ fn refuse(service: &Arc<Service>, upgrade: WebSocketUpgrade, offer: &Offer, refu
     }
     let reason = close_for(&refusal);
     let now = service.now();
-    let write_timeout = service.settings.socket.write_timeout;
+    let (timing, inbound) = (timing(service), offer.inbound.clone());
     let tasks = service.tasks.clone();
-    upgrade.on_upgrade(move |socket| tasks.track(reject(socket, refusal, reason, now, write_timeout)))
+    upgrade.on_upgrade(move |socket| {
+        let socket = Socket::new(socket, timing, inbound);
+        tasks.track(reject(socket, refusal, reason, now))
+    })
+}
+
+fn timing(service: &Service) -> Timing {
+    Timing {
+        write: service.settings.socket.write_timeout,
+        message: service.settings.socket.message_timeout,
+    }
 }
 
 async fn reject(
-    socket: WebSocket,
+    mut socket: Socket,
     refusal: Refusal,
     reason: CloseReason,
     now: crate::protocol::text::Timestamp,
-    write_timeout: Duration,
 ) {
-    let mut socket = Socket::new(socket, write_timeout);
     let frame = ServerFrame::Error(ErrorFrame::of(refusal, None, now));
     if socket.feed(frame.encode()).await.is_ok() {
         socket.close(reason).await;

@@ -15,6 +15,7 @@ use super::sections::{DatabaseSettings, DatabaseSource, ProviderFlavor, Provider
 use super::table as t;
 use crate::auth::{AuthSettings, JwksPolicy, JwksUrl, KeySource, MIN_SECRET_BYTES};
 use crate::cidr::Cidr;
+use crate::host::HostName;
 use crate::secret::{DatabaseUrl, Secret};
 
 pub(super) fn server(r: &mut Reader<'_>, mode: Mode) -> ServerSettings {
@@ -31,6 +32,7 @@ pub(super) fn server(r: &mut Reader<'_>, mode: Mode) -> ServerSettings {
         bind,
         admin_bind,
         allowed_origins: r.parsed_list(&t::ALLOWED_ORIGINS, origin),
+        allowed_hosts: hosts(r, mode),
         trusted_proxies: r.parsed_list(&t::TRUSTED_PROXIES, str::parse::<Cidr>),
         drain: r.seconds(&t::DRAIN_SECONDS, 0..=3_600),
     }
@@ -49,6 +51,16 @@ fn address(r: &mut Reader<'_>, setting: &'static t::Setting, mode: Mode) -> Sock
         r.fault(setting, "can be reached from outside, which dev refuses", fix);
     }
     address
+}
+
+/// In `dev`, unless others are given, the names of this machine: what a page of another site cannot be sent to by its own.
+fn hosts(r: &mut Reader<'_>, mode: Mode) -> Vec<HostName> {
+    const LOOPBACK: [&str; 3] = ["localhost:*", "127.0.0.1:*", "[::1]:*"];
+    let given = r.parsed_list(&t::ALLOWED_HOSTS, str::parse);
+    if mode == Mode::Dev && given.is_empty() {
+        return LOOPBACK.iter().filter_map(|host| host.parse().ok()).collect();
+    }
+    given
 }
 
 /// An origin as browsers write it, so that comparing texts is enough.

@@ -114,6 +114,12 @@ fn dev_needs_nothing_and_gets_the_documented_defaults() {
     assert_eq!(settings.socket.session_timeout, Duration::from_mins(30));
     assert_eq!(settings.socket.heartbeat, Duration::from_secs(25));
     assert_eq!(settings.socket.max_message_bytes, 262_144);
+    assert_eq!(settings.socket.message_timeout, Duration::from_secs(30));
+    let inbound = settings.limits.inbound.unwrap();
+    assert_eq!(
+        (inbound.per_second.get(), inbound.burst.get()),
+        (128 * 1024, 512 * 1024)
+    );
     assert!(!settings.socket.allow_access_token_in_url);
     assert_eq!(
         settings.limits.auth_failures_per_minute_per_address,
@@ -167,6 +173,25 @@ fn given_values_win_over_defaults_and_blank_ones_count_as_none() {
 }
 
 #[test]
+fn dev_answers_to_this_machines_names_only_and_serve_to_any_unless_told() {
+    let accepts = |settings: &Settings, host: &str| {
+        let known = &settings.server.allowed_hosts;
+        known.is_empty() || known.iter().any(|name| name.is(host))
+    };
+    let by_default = dev(&[]).unwrap();
+    for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:18080", "[::1]:8080"] {
+        assert!(accepts(&by_default, host), "{host}");
+    }
+    assert!(!accepts(&by_default, "evil.example.com:8080"));
+    let told = ("ALLOWED_HOSTS", "dev.example.com:8443");
+    for settings in [dev(&[told]), serve(&[told])].map(Result::unwrap) {
+        assert!(accepts(&settings, "dev.example.com:8443"));
+        assert!(!accepts(&settings, "localhost:8080"));
+    }
+    assert!(accepts(&serve(&[]).unwrap(), "anything"));
+}
+
+#[test]
 fn serve_names_all_that_is_missing_at_once() {
     let faults = read(Mode::Serve, &[], &[]).unwrap_err();
     let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -210,6 +235,8 @@ fn values_out_of_their_form_or_range_are_refused() {
         ("ALLOWED_ORIGINS", "https://app.example.com/"),
         ("ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("ALLOWED_ORIGINS", "https://user@app.example.com"),
+        ("ALLOWED_HOSTS", "https://agent.example.com"),
+        ("ALLOWED_HOSTS", "agent.example.com,*"),
         ("DRAIN_SECONDS", "-1"),
         ("DATABASE_URL", "mysql://db/agent"),
         ("LISTEN_DATABASE_URL", "db"),
@@ -230,6 +257,9 @@ fn values_out_of_their_form_or_range_are_refused() {
         ("SESSION_TIMEOUT", "inf"),
         ("HEARTBEAT_MS", "0"),
         ("MAX_MESSAGE_BYTES", "262143"),
+        ("MESSAGE_TIMEOUT_MS", "0"),
+        ("INBOUND_BYTES_PER_SECOND", "1 MB"),
+        ("INBOUND_BURST_BYTES", "-1"),
         ("MAX_RUN_ATTEMPTS", "0"),
         ("RATE_LIMIT_PER_MINUTE", "1000001"),
         ("MAX_QUEUE_DEPTH", "many"),
@@ -249,7 +279,7 @@ fn settings_that_contradict_each_other_are_refused() {
         ("OPENROUTER_API_KEY", ""),
     );
     #[rustfmt::skip]
-    let cases: [(&[(&str, &str)], &str); 9] = [
+    let cases: [(&[(&str, &str)], &str); 12] = [
         (&[jwks, ("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a")], "JWT_JWKS_URL"),
         (&[jwks, ("JWT_SECRET", ""), ("JWT_AUDIENCE", "a")], "JWT_ISSUER"),
         (&[jwks, ("JWT_SECRET", ""), ("JWT_ISSUER", "i")], "JWT_AUDIENCE"),
@@ -257,6 +287,10 @@ fn settings_that_contradict_each_other_are_refused() {
         (&[("ADMIN_BIND_ADDR", "127.0.0.1:8080")], "ADMIN_BIND_ADDR"),
         (&[("RATE_LIMIT_PER_MINUTE", "0"), ("RATE_LIMIT_BURST", "5")], "RATE_LIMIT_BURST"),
         (&[("LEASE_MS", "150")], "CHUNK_FLUSH_MS"),
+        (&[("INBOUND_BYTES_PER_SECOND", "0"), ("INBOUND_BURST_BYTES", "5")], "INBOUND_BURST_BYTES"),
+        (&[("MAX_MESSAGE_BYTES", "16777216")], "INBOUND_BYTES_PER_SECOND"),
+        (&[("MESSAGE_TIMEOUT_MS", "1000"), ("INBOUND_BURST_BYTES", "0"), ("INBOUND_BYTES_PER_SECOND", "131071")],
+            "INBOUND_BYTES_PER_SECOND"),
         (&[("PROVIDER_FLAVOR", "openrouter"), proxy, no_key], "OPENROUTER_API_KEY"),
         (&[("PROVIDER_FLAVOR", "generic"), no_key], "OPENROUTER_API_KEY"),
     ];
@@ -270,7 +304,16 @@ fn settings_that_contradict_each_other_are_refused() {
 #[test]
 fn settings_that_go_together_are_accepted() {
     let jwks = ("JWT_JWKS_URL", "https://issuer.test/jwks.json");
-    let cases: [&[(&str, &str)]; 5] = [
+    let cases: [&[(&str, &str)]; 8] = [
+        &[("MAX_MESSAGE_BYTES", "4194304")],
+        &[
+            ("MAX_MESSAGE_BYTES", "16777216"),
+            ("INBOUND_BYTES_PER_SECOND", "0"),
+        ],
+        &[
+            ("MAX_MESSAGE_BYTES", "16777216"),
+            ("INBOUND_BURST_BYTES", "16777216"),
+        ],
         &[
             jwks,
             ("JWT_SECRET", ""),

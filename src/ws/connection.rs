@@ -31,11 +31,12 @@ use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
+use crate::http::meter::InboundBytes;
 use crate::ids::{ClientName, MessageId};
 use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error::Refusal;
+use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::service::Service;
 use crate::session::{Conversation, Decision, Rules};
@@ -54,6 +55,8 @@ const LAST_CLOSE: Duration = Duration::from_millis(1600);
 pub(super) struct Offer {
     /// Where it comes from.
     pub(super) address: Option<IpAddr>,
+    /// What has come in from it.
+    pub(super) inbound: InboundBytes,
     /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
@@ -190,11 +193,16 @@ impl Connection {
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
             let refusal = self.service.limited(&limit);
-            self.refuse(refusal, None).await?;
-            return Err(End::Close(CloseReason::Flooding));
+            return self.turn_away(refusal).await;
         }
-        let Received::Text(text) = received else {
-            return Ok(());
+        let text = match received {
+            Received::Text(text) => text,
+            Received::Binary(_) => return Err(End::Close(CloseReason::BinaryFrame)),
+            Received::Life => return Ok(()),
+            Received::Unfinished => {
+                let refusal = Refusal::new(ErrorCode::RateLimited, "A message did not end in time");
+                return self.turn_away(refusal).await;
+            }
         };
         self.frames_in += 1;
         match self.conversation.on_frame(client::parse(&text), now) {
@@ -207,6 +215,12 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Tells a flooding client what was too much, and ends it.
+    async fn turn_away(&mut self, refusal: Refusal) -> Result<(), End> {
+        self.refuse(refusal, None).await?;
+        Err(End::Close(CloseReason::Flooding))
     }
 
     async fn refuse(&mut self, refusal: Refusal, re: Option<ClientName>) -> Result<(), End> {

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod endings;
+mod hosts;
 mod refusals;
 mod time;
 

@@ -7,6 +7,7 @@ pub(crate) mod detour;
 pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod gate;
+pub(crate) mod gauge;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod node;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::database::environment;
 use super::eventually;
+use super::gauge::Usage;
 
 /// Lines of output that are kept of a process.
 const KEPT_LINES: usize = 400;
@@ -122,6 +123,11 @@ impl Process {
         })
         .await;
         status.unwrap()
+    }
+
+    /// What it takes now, where the system tells.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.child.id())
     }
 
     /// Whether it still runs.
