@@ -136,8 +136,8 @@ impl Node {
             store.is_migrated().await?,
             "the database's schema is not this version's: run `agent-websocket migrate`"
         );
-        let (auth, refresher) = Authenticator::from_settings(&settings.auth, parts.clock.clone())?;
-        if let Some(refresher) = refresher {
+        let (auth, refreshers) = Authenticator::from_settings(&settings.auth, parts.clock.clone())?;
+        for refresher in refreshers {
             tasks.spawn_vital("token-keys", refresher.run());
         }
         let node = store

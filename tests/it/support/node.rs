@@ -50,6 +50,7 @@ pub(crate) fn token_with(user: &str, ttl: Duration, scope: Option<&str>) -> Stri
         ttl,
         issuer: None,
         audience: None,
+        authorized_party: None,
         scope,
         token_id: uuid::Uuid::new_v4(),
     };
