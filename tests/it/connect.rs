@@ -2,6 +2,8 @@
 
 mod credentials;
 mod endings;
+mod issuers;
+mod presets;
 mod refusals;
 mod time;
 

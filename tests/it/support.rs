@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod device;
 pub(crate) mod fleet;
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod node;
 pub(crate) mod process;
 pub(crate) mod provider;
