@@ -30,8 +30,8 @@ use crate::notify::hub::Hub;
 use crate::notify::listener::{Heard, Listener, ListenerState};
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
-use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
-use crate::service::{Service, limit_or_off};
+use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs, Scribe};
+use crate::service::{RevocationBell, RevocationWatch, Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::AppendLimits;
@@ -145,6 +145,9 @@ impl Node {
             .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
+        // Before anybody can connect.
+        let revocations = RevocationWatch::start(&service).await?;
+        tasks.spawn_vital("revocations", revocations.run());
         listen(&service, &inbox, parts.listen_url.clone());
         housekeep(&service);
         start_upkeep(&service);
@@ -267,8 +270,7 @@ fn assemble(
     tasks.spawn_vital("notifier", notifier_task.run());
     tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
-    tasks.spawn_vital("scribe", scribe.run());
-    start_run_tasks(tasks, &runs);
+    start_run_tasks(tasks, &runs, scribe);
     let service = Service {
         limiter: Limiter::new(&settings.limits),
         settings,
@@ -284,6 +286,7 @@ fn assemble(
         notifier,
         listener: ListenerState::new(metrics.clone()),
         metrics,
+        revocations: RevocationBell::default(),
         tasks: tasks.clone(),
     };
     (Arc::new(service), inbox_bell)
@@ -297,7 +300,8 @@ fn start_presence(tasks: &Tasks, store: &Store, node: NodeId) -> PresenceBook {
 }
 
 /// Starts what works on runs beside the runs themselves.
-fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
+fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>, scribe: Scribe) {
+    tasks.spawn_vital("scribe", scribe.run());
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
     tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());
@@ -307,6 +311,7 @@ fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
 fn start_upkeep(service: &Service) {
     let (store, tasks) = (&service.store, &service.tasks);
     tasks.spawn_vital("index", upkeep::index(store.clone()));
+    tasks.spawn_vital("clear-ended", upkeep::clear_ended(store.clone()));
     let settings = &service.settings.retention;
     if settings.messages.is_some() || settings.notifications.is_some() {
         let retention = Retention {
@@ -332,6 +337,7 @@ fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             Heard::Session(session) => service.feed.hinted(session),
             Heard::Notifications => inbox.ring(),
             Heard::Work => service.runs.look_for_work(),
+            Heard::Revocations => service.revocations.ring(),
             Heard::Cancel(session) => {
                 let runs = Arc::clone(&service.runs);
                 service.tasks.spawn("cancel", async move {
@@ -340,6 +346,7 @@ fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             }
             Heard::Everything => {
                 inbox.ring();
+                service.revocations.ring();
                 service.runs.look_for_work();
                 let feed = service.feed.clone();
                 service.tasks.spawn("poll", async move { poll(&feed).await });

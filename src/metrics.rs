@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 /// The media type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why a token was refused, as a label.
+type Reason = [(&'static str, &'static str); 1];
 
 /// All there is to watch. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
@@ -25,6 +29,9 @@ pub struct Metrics {
     late_writes: Counter<u64, AtomicU64>,
     notifications: Counter<u64, AtomicU64>,
     notification_age: Histogram,
+    /// 1 while what was revoked is read in time, 0 while an old list counts.
+    revocations_fresh: Gauge,
+    tokens_refused: Family<Reason, Counter<u64, AtomicU64>>,
     registry: Arc<Registry>,
 }
 
@@ -58,12 +65,26 @@ impl Default for Metrics {
             "From a row's insert to its hand-over to a connected user",
             notification_age.clone(),
         );
+        let revocations_fresh = Gauge::default();
+        registry.register(
+            "revocations_fresh",
+            "1 while what was revoked is read each second; 0 while the database does not answer and an older list counts",
+            revocations_fresh.clone(),
+        );
+        let tokens_refused = Family::default();
+        registry.register(
+            "tokens_refused",
+            "Tokens and tickets that were not accepted, by reason",
+            tokens_refused.clone(),
+        );
         Self {
             listener_up,
             connections,
             late_writes,
             notifications,
             notification_age,
+            revocations_fresh,
+            tokens_refused,
             registry: Arc::new(registry),
         }
     }
@@ -84,6 +105,28 @@ impl Metrics {
     pub fn delivered(&self, age: Duration) {
         self.notifications.inc();
         self.notification_age.observe(age.as_secs_f64());
+    }
+
+    /// What was revoked is known up to now.
+    pub fn revocations_are_fresh(&self) {
+        self.revocations_fresh.set(1);
+    }
+
+    /// What was revoked could not be read.
+    pub fn revocations_are_stale(&self) {
+        self.revocations_fresh.set(0);
+    }
+
+    /// All reasons for which tokens are refused: each is shown from the start.
+    pub fn reasons_for_refusal(&self, reasons: impl Iterator<Item = &'static str>) {
+        for reason in reasons {
+            drop(self.tokens_refused.get_or_create(&[("reason", reason)]));
+        }
+    }
+
+    /// A token was refused, for one of these reasons.
+    pub fn token_refused(&self, reason: &'static str) {
+        self.tokens_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// The end of a run was refused.
@@ -121,16 +164,21 @@ mod tests {
             "agent_websocket_late_writes_refused_total 0",
             "agent_websocket_notifications_delivered_total 0",
             "agent_websocket_notification_delivery_seconds_count 0",
+            "agent_websocket_revocations_fresh 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
         metrics.listener_is_up();
         metrics.clone().delivered(Duration::from_millis(3));
+        metrics.reasons_for_refusal(["expired", "signature"].into_iter());
+        metrics.token_refused("expired");
         let text = metrics.text(7);
         for line in [
             "agent_websocket_listener_up 1",
             "agent_websocket_connections 7",
             "agent_websocket_notifications_delivered_total 1",
+            "agent_websocket_tokens_refused_total{reason=\"expired\"} 1",
+            "agent_websocket_tokens_refused_total{reason=\"signature\"} 0",
             "agent_websocket_notification_delivery_seconds_bucket{le=\"0.004\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");

@@ -25,6 +25,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => database::migrate().await,
         Command::Token(arguments) => token(&arguments),
         Command::Notify(arguments) => database::notify(arguments).await,
+        Command::Revoke(arguments) => database::revoke(arguments).await,
         Command::Export(arguments) => database::export(&arguments).await,
     }
 }

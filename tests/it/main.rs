@@ -41,11 +41,15 @@ mod removal;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tickets;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

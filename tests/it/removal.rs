@@ -68,6 +68,8 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
     .execute(&node.database.pool)
     .await
     .unwrap();
+    let api = Api::new(&node.base, &token("marker-user"));
+    assert_eq!(api.call("POST", "/v1/tickets", None).await.status, 201);
     // Old enough for the search index.
     execute(
         &node.database.pool,
@@ -80,7 +82,7 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
 }
 
 /// The tables that hold something of a user.
-const TABLES_OF_USERS: [&str; 9] = [
+const TABLES_OF_USERS: [&str; 10] = [
     "chunks",
     "connections",
     "feedback",
@@ -89,6 +91,7 @@ const TABLES_OF_USERS: [&str; 9] = [
     "runs",
     "search_index",
     "sessions",
+    "tickets",
     "usage",
 ];
 

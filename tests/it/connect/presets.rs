@@ -122,6 +122,15 @@ async fn supabases_tokens_are_accepted_and_its_api_keys_are_not() {
     }
 }
 
+fn auth0_claims() -> Value {
+    json!({
+        "iss": "https://tenant.eu.auth0.com/", "sub": "auth0|507f1f77bcf86cd799439011",
+        "aud": ["https://agent.example.com/api", "https://tenant.eu.auth0.com/userinfo"],
+        "iat": now(), "exp": now() + 86_400, "azp": "K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja",
+        "scope": "openid profile email offline_access", "permissions": [],
+    })
+}
+
 #[tokio::test]
 async fn auth0s_access_tokens_of_both_profiles_are_accepted_and_its_id_tokens_are_not() {
     let provider = ScriptedProvider::start().await;
@@ -133,12 +142,7 @@ async fn auth0s_access_tokens_of_both_profiles_are_accepted_and_its_id_tokens_ar
     };
     let keys = KeyServer::start(&[published(&current, "current"), published(&next, "next")]).await;
     let mut node = node(&provider, &documented("Auth0", 0), Some(&keys)).await;
-    let claims = json!({
-        "iss": "https://tenant.eu.auth0.com/", "sub": "auth0|507f1f77bcf86cd799439011",
-        "aud": ["https://agent.example.com/api", "https://tenant.eu.auth0.com/userinfo"],
-        "iat": now(), "exp": now() + 86_400, "azp": "K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja",
-        "scope": "openid profile email offline_access", "permissions": [],
-    });
+    let claims = auth0_claims();
     let header = |typ: &str, kid: &str| json!({ "typ": typ, "kid": kid });
     for (key, kid) in [(&current, "current"), (&next, "next")] {
         let token = key.sign(&header("JWT", kid), &claims);
