@@ -18,6 +18,7 @@ pub mod problem;
 mod search;
 mod sessions;
 mod stall;
+mod tickets;
 mod users;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/sessions/{id}/export", get(export::export))
         .route("/v1/search", get(search::search))
+        .route("/v1/tickets", post(tickets::make))
         .route("/v1/usage", get(users::usage))
         .route("/v1/users/me", delete(users::erase))
         .route(

@@ -14,9 +14,11 @@ pub mod nodes;
 pub mod notifications;
 pub mod quota;
 pub mod removal;
+pub mod revocations;
 pub mod runs;
 pub mod search;
 pub mod sessions;
+pub mod tickets;
 pub mod usage;
 
 use std::borrow::Cow;

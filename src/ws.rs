@@ -29,7 +29,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::auth::Principal;
+use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::http::address::ClientAddress;
 use crate::http::meter::InboundBytes;
@@ -40,9 +40,9 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
-use crate::service::{Service, token_refused};
+use crate::service::Service;
 use connection::{Connection, Offer, close_for};
-use credentials::Credentials;
+use credentials::{Credentials, InUrl};
 use seat::Seat;
 use socket::{Socket, Timing};
 
@@ -65,6 +65,8 @@ pub struct Parameters {
     after: Option<String>,
     #[serde(default)]
     device_id: Option<String>,
+    #[serde(default)]
+    ticket: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
 }
@@ -100,12 +102,13 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
     if let Err(refusal) = admitted {
         return refuse(&service, upgrade, &offer, refusal);
     }
-    let in_url = service
-        .settings
-        .socket
-        .allow_access_token_in_url
-        .then_some(parameters.access_token)
-        .flatten();
+    let given = |text: &String| !text.is_empty();
+    let in_url = InUrl {
+        ticket: parameters.ticket.filter(given),
+        token: parameters
+            .access_token
+            .filter(|_| service.settings.socket.allow_access_token_in_url),
+    };
     let credentials = credentials::find(&parts.headers, in_url);
     if matches!(credentials, Credentials::ProtocolWithoutOurs) {
         return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
@@ -195,18 +198,19 @@ fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> Web
     }
 }
 
-/// Checks the token, takes the user's place, opens the session: then upgrades.
+/// Checks the token or the ticket, takes the user's place, opens the session: then upgrades.
 async fn open(
     service: Arc<Service>,
     upgrade: WebSocketUpgrade,
     offer: Offer,
     credentials: Credentials,
 ) -> Response {
-    let token = match credentials {
-        Credentials::Token(token) => token,
+    let identified = match &credentials {
+        Credentials::Token(token) => service.auth.verify(token).await,
+        Credentials::Ticket(ticket) => service.use_ticket(ticket).await,
         Credentials::None | Credentials::ProtocolWithoutOurs => return await_auth(service, upgrade, offer),
     };
-    match enter(&service, &offer, &token).await {
+    match enter(&service, &offer, identified).await {
         Ok((seat, principal, opened)) => {
             let tasks = service.tasks.clone();
             upgrade.on_upgrade(move |socket| {
@@ -222,11 +226,11 @@ async fn open(
 async fn enter(
     service: &Arc<Service>,
     offer: &Offer,
-    token: &str,
+    identified: Result<Principal, AuthError>,
 ) -> Result<(Seat, Principal, Opened), Refusal> {
-    let principal = service.auth.verify(token).await.map_err(|error| {
+    let principal = identified.map_err(|error| {
         offer.record_auth_failure(service, error);
-        token_refused(error)
+        service.refuse_token(error)
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
     if !seat.enter_user(&principal.user_id, service.max_connections()) {

@@ -31,7 +31,8 @@ pub struct Section {
 impl Setting {
     /// Whether its value must not be repeated in a message.
     pub fn is_secret(&self) -> bool {
-        self.unit.starts_with("secret")
+        // Where a public key belongs, a private one may have been put.
+        self.unit.starts_with("secret") || self.unit == "PEM"
     }
 }
 
@@ -66,10 +67,13 @@ settings! {
         DATA_DIR = "./.agent-websocket", "path", "Where dev keeps its Postgres and its random token secret.";
     }
     "Who may connect" {
-        JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this or JWT_JWKS_URL; dev makes its own.";
-        JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA), instead of JWT_SECRET. https.";
-        JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_JWKS_URL.";
-        JWT_AUDIENCE = "", "list", "Accepted aud values. Required with JWT_JWKS_URL; without it tokens that name one are refused.";
+        JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this, a public key or JWT_ISSUERS; dev makes its own.";
+        JWT_PUBLIC_KEY = "", "PEM", "The issuer's public key: RSA, P-256, P-384 or Ed25519. \\n may stand for line breaks.";
+        JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA). https.";
+        JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_PUBLIC_KEY and JWT_JWKS_URL.";
+        JWT_AUDIENCE = "", "list", "Accepted aud values. Required with a public key; without it tokens that name one are refused.";
+        JWT_AUTHORIZED_PARTIES = "", "list", "Accepted azp values, of which a token must name one. Suffices where the issuer sets no aud.";
+        JWT_ISSUERS = "", "secret JSON", "Several issuers, instead of all of the above: see docs/tokens.md.";
         ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer the header or the sub-protocol.";
         // Long enough for a slow phone's first frame, short enough that strangers hold no sockets.
         AUTH_TIMEOUT_MS = "5000", "ms", "Time for the auth frame of a client that brought no token.";

@@ -14,6 +14,7 @@
 mod attached;
 mod delivered;
 mod pump;
+mod revoked;
 mod timing;
 
 use std::future::Future;
@@ -87,6 +88,8 @@ pub(super) struct Connection {
     keepalive: Keepalive,
     meter: FrameMeter,
     principal: Option<Principal>,
+    /// Against which version of what was revoked the principal was checked.
+    revocations_seen: u64,
     attached: Option<Attached>,
     /// The request being carried out.
     work: Option<Work>,
@@ -118,6 +121,7 @@ impl Connection {
             keepalive,
             meter,
             principal: None,
+            revocations_seen: 0,
             attached: None,
             work: None,
             asking: None,
@@ -135,7 +139,7 @@ impl Connection {
         let now = Instant::now();
         let lifetime = self.service.lifetime(principal.expires_at);
         self.conversation = Conversation::open(rules(&self.service), lifetime, now);
-        self.principal = Some(principal);
+        self.take_principal(principal);
         let after = if self.offer.session == Some(SessionRef::Latest) {
             None
         } else {
@@ -159,13 +163,17 @@ impl Connection {
 
     /// Brings out what there is, waits for the next thing, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
+        self.check_revoked().await?;
         self.pump().await?;
         let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
         let tasks = self.service.tasks.clone();
         tokio::select! {
             () = self.seat.mailbox().rung() => Ok(()),
-            received = self.socket.receive(), if reads => self.on_received(received?).await,
+            received = self.socket.receive(), if reads => {
+                self.check_revoked().await?;
+                self.on_received(received?).await
+            }
             reply = carry_on(&mut self.work) => {
                 self.work = None;
                 self.on_reply(reply).await

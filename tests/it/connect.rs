@@ -3,6 +3,8 @@
 mod credentials;
 mod endings;
 mod hosts;
+mod issuers;
+mod presets;
 mod refusals;
 mod time;
 

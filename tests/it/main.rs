@@ -49,6 +49,8 @@ mod removal;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod search;
@@ -56,6 +58,8 @@ mod search;
 mod sql;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tickets;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -68,6 +68,8 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
     .execute(&node.database.pool)
     .await
     .unwrap();
+    let api = Api::new(&node.base, &token("marker-user"));
+    assert_eq!(api.call("POST", "/v1/tickets", None).await.status, 201);
     // Old enough for the search index.
     execute(
         &node.database.pool,
@@ -83,7 +85,7 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
 const LIMITED: [(&str, &str); 1] = [("COST_PER_DAY_USD", "100")];
 
 /// The tables that hold something of a user.
-const TABLES_OF_USERS: [&str; 10] = [
+const TABLES_OF_USERS: [&str; 11] = [
     "chunks",
     "connections",
     "feedback",
@@ -93,6 +95,7 @@ const TABLES_OF_USERS: [&str; 10] = [
     "runs",
     "search_index",
     "sessions",
+    "tickets",
     "usage",
 ];
 

@@ -9,6 +9,7 @@ pub(crate) mod fleet;
 pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod ledger;
 pub(crate) mod node;
 pub(crate) mod pooler;
