@@ -457,9 +457,9 @@ async fn metric(node: &TestNode, name: &str) -> String {
 async fn without_the_database_what_is_known_goes_on_to_count_and_the_metric_says_so() {
     let provider = ScriptedProvider::start().await;
     let database = TestDatabase::new().await;
-    let proxy = ChaosProxy::start(&database.url);
+    let proxy = ChaosProxy::start(&database.server_url);
     let behind = TestDatabase {
-        url: proxy.url.clone(),
+        server_url: proxy.url.clone(),
         ..database.clone()
     };
     let mut node = TestNode::start_on(behind, &provider, &[]).await;
