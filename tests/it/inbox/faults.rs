@@ -1,16 +1,26 @@
 //! The look for what is new, when something goes wrong in the middle of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use agent_websocket::clock::Clock;
+use agent_websocket::feed::{Feed, Inbox};
+use agent_websocket::ids::{ConnectionId, NodeId, UserId};
+use agent_websocket::notify::hub::Hub;
+use agent_websocket::notify::mailbox::{Mail, Mailbox};
+use agent_websocket::notify::notifier::Notifier;
 use agent_websocket::store::Store;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
-use crate::support::eventually;
+use crate::support::device::Device;
+use crate::support::fleet::Fleet;
 use crate::support::gate::{DELIVERY, Gate, PENDING};
 use crate::support::node::TestNode;
 use crate::support::provider::ScriptedProvider;
+use crate::support::{PATIENCE, eventually};
 
 /// More than one look takes.
 const MORE_THAN_A_LOOK: usize = 20_001;
@@ -181,7 +191,7 @@ async fn conversations_that_cannot_be_written_to_hold_up_no_delivery() {
     for n in 0..5 {
         let content = format!("his {n}");
         node.database.notify("bob", &content).await;
-        let told = tokio::time::timeout(Duration::from_secs(3), bob.notified(&content)).await;
+        let told = timeout(Duration::from_secs(3), bob.notified(&content)).await;
         assert!(told.is_ok(), "{content} waits for a conversation of alice's");
     }
     assert_eq!(alice.notified("kept").await.get("seq"), None);
@@ -303,8 +313,64 @@ async fn rows_that_a_dump_brought_from_another_cluster_are_not_new_for_ever() {
     assert_eq!((look.new.len(), look.cleared.len()), (1, 0));
     let nothing = store.look_at_notifications(&look.next, 10).await.unwrap();
     assert_eq!((nothing.new.len(), nothing.cleared.len()), (0, 0));
-    let user = agent_websocket::ids::UserId::new("alice").unwrap();
+    let user = UserId::new("alice").unwrap();
     let pending = store.pending_notifications(&user, &[], 10).await.unwrap();
     assert_eq!(pending.len(), 2, "a connect brings them");
     store.close().await;
+}
+
+#[tokio::test]
+async fn who_was_there_before_the_first_look_reads_again() {
+    let database = TestDatabase::new().await;
+    let store = Store::connect(&database.server_url, 2).await.unwrap();
+    let (hub, mailbox) = (Arc::new(Hub::default()), Mailbox::default());
+    let alice = UserId::new("alice").unwrap();
+    assert!(hub.enter(&alice, ConnectionId::new(), mailbox.clone(), 0));
+    let (notifier, _unused) = Notifier::new(store.options().clone());
+    let (feed, _follower) = Feed::new(
+        Arc::clone(&hub),
+        store.clone(),
+        notifier,
+        NodeId(1),
+        Clock::system(),
+    );
+    let (_bell, inbox) = Inbox::new(feed, Duration::from_hours(1));
+    tokio::select! {
+        () = inbox.run() => panic!("it looks for ever"),
+        told = timeout(PATIENCE, mailbox.rung()) => told.expect("she should be told"),
+    }
+    assert!(matches!(mailbox.take(), Mail::Lost));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_connections_all_went_dead_without_a_word_makes_new_ones() {
+    let provider = ScriptedProvider::start().await;
+    let mut fleet = Fleet::start(1, &provider, &[("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    let session = fleet.session("alice").await;
+    for _ in 0..5 {
+        fleet.device("alice", &session, 0);
+    }
+    // So much at once that the pool has all of its connections.
+    for n in 0..10 {
+        fleet.devices[n % 5].ask(&format!("q{n}"), "Hello", "enqueue");
+    }
+    fleet.rest().await;
+
+    fleet.proxy(0).strand();
+    fleet.database.notify("alice", "after").await;
+
+    eventually("it can be used", || async {
+        fleet.node(0).ready().await.0 == 200
+    })
+    .await;
+    let devices = fleet.devices.clone();
+    eventually("every device is told", || {
+        let told = |device: &Device| !device.memory().ledger.seen.is_empty();
+        std::future::ready(devices.iter().all(told))
+    })
+    .await;
+    fleet.devices[0].ask("after", "Still there?", "enqueue");
+    fleet.rest().await;
+    fleet.shut_down().await;
 }

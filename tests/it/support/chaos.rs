@@ -19,6 +19,8 @@ struct Weather {
     open: bool,
     stalled: bool,
     cuts: u64,
+    /// How often everything that was open was stranded.
+    strandings: u64,
 }
 
 /// The proxy; dropping it closes everything.
@@ -40,6 +42,7 @@ impl ChaosProxy {
             open: true,
             stalled: false,
             cuts: 0,
+            strandings: 0,
         });
         let listener = listen(&detour.listen_at).unwrap();
         let (knocking, knocks) = watch::channel(0);
@@ -70,6 +73,12 @@ impl ChaosProxy {
     /// Keeps every connection and carries nothing, as a network that swallows packets.
     pub(crate) fn stall(&self) {
         self.weather.send_modify(|weather| weather.stalled = true);
+    }
+
+    /// Keeps every connection and carries nothing over it, for ever; new ones are let through. So a firewall does that has
+    /// forgotten them.
+    pub(crate) fn strand(&self) {
+        self.weather.send_modify(|weather| weather.strandings += 1);
     }
 
     /// Waits until somebody has connected.
@@ -148,10 +157,10 @@ async fn pipe(
     mut weather: watch::Receiver<Weather>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
+    let strandings = weather.borrow().strandings;
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
-        if weather.wait_for(|weather| !weather.stalled).await.is_err()
-            || to.write_all(&buffer[..n]).await.is_err()
-        {
+        let carries = |weather: &Weather| !weather.stalled && weather.strandings == strandings;
+        if weather.wait_for(carries).await.is_err() || to.write_all(&buffer[..n]).await.is_err() {
             return;
         }
     }
