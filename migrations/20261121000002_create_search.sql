@@ -45,12 +45,16 @@ $$;
 COMMENT ON FUNCTION agent.owner_word IS 'The word under which the search index has a user''s messages.';
 
 -- Brings the index up to what was stored 15 seconds ago: a statement that stores messages ends within 10, so nothing can
--- appear behind that moment. Goes in slices of time, of about p_limit messages in all, longer where little was said.
+-- appear behind that moment. Goes in slices of time, longer where little was said, and takes p_limit messages in all (more only
+-- where several have one time). So no call takes long, whatever came after a quiet time, and one that keeps up reads
+-- the newest messages once.
 CREATE FUNCTION agent.index_messages(p_limit integer) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     upto    timestamptz;
     horizon timestamptz := clock_timestamp() - interval '15 seconds';
-    slice   interval := interval '100 milliseconds';
+    slice   interval := interval '10 seconds';
+    until   timestamptz;
+    newest  timestamptz;
     n       bigint;
     indexed bigint := 0;
 BEGIN
@@ -63,18 +67,26 @@ BEGIN
         upto := least(coalesce(upto, horizon), horizon);
     END IF;
     WHILE upto < horizon AND indexed < p_limit LOOP
-        INSERT INTO agent.search_index (user_id, session_id, seq, created_at, words)
-        SELECT m.user_id, m.session_id, m.seq, m.created_at,
-               agent.words_of(m.content) || array_to_tsvector(ARRAY[agent.owner_word(m.user_id)])
-        FROM agent.messages AS m
-        WHERE m.created_at > upto AND m.created_at <= least(upto + slice, horizon)
-        ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS n = ROW_COUNT;
+        until := least(upto + slice, horizon);
+        WITH said AS MATERIALIZED (
+            SELECT m.user_id, m.session_id, m.seq, m.created_at, m.content
+            FROM agent.messages AS m
+            WHERE m.created_at > upto AND m.created_at <= until
+            ORDER BY m.created_at
+            FETCH FIRST (p_limit - indexed) ROWS WITH TIES
+        ),
+        written AS (
+            INSERT INTO agent.search_index (user_id, session_id, seq, created_at, words)
+            SELECT s.user_id, s.session_id, s.seq, s.created_at,
+                   agent.words_of(s.content) || array_to_tsvector(ARRAY[agent.owner_word(s.user_id)])
+            FROM said AS s
+            ON CONFLICT DO NOTHING
+        )
+        SELECT count(*), max(s.created_at) INTO n, newest FROM said AS s;
         indexed := indexed + n;
-        upto := least(upto + slice, horizon);
-        IF n < p_limit / 4 THEN
-            slice := slice * 2;
-        END IF;
+        -- There may be more between the last one taken and the end of the slice.
+        upto := CASE WHEN indexed < p_limit THEN until ELSE newest END;
+        slice := slice * 2;
     END LOOP;
     UPDATE agent.search_progress AS p SET indexed_until = upto WHERE p.indexed_until IS DISTINCT FROM upto;
     RETURN indexed;
