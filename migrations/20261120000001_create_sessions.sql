@@ -23,7 +23,9 @@ CREATE TABLE agent.sessions (
     title             text,
     model             text,
     metadata          jsonb NOT NULL DEFAULT '{}',
+    first_seq         bigint NOT NULL DEFAULT 1,
     last_seq          bigint NOT NULL DEFAULT 0,
+    stored_bytes      bigint NOT NULL DEFAULT 0,
     context_after_seq bigint NOT NULL DEFAULT 0,
     active_run_id     uuid,
     fence             bigint NOT NULL DEFAULT 0,
@@ -42,6 +44,8 @@ COMMENT ON COLUMN agent.sessions.session_id IS 'Which one (UUID version 7).';
 COMMENT ON COLUMN agent.sessions.title IS 'Given by the user, or the beginning of the first question.';
 COMMENT ON COLUMN agent.sessions.model IS 'Model chosen for this session; null for the operator''s default.';
 COMMENT ON COLUMN agent.sessions.metadata IS 'The client''s own data, at most 4 KiB.';
+COMMENT ON COLUMN agent.sessions.first_seq IS 'seq of the oldest message that is still kept; 1 unless retention has removed some.';
+COMMENT ON COLUMN agent.sessions.stored_bytes IS 'Bytes of the texts of its messages.';
 COMMENT ON COLUMN agent.sessions.last_seq IS 'seq of the newest message; 0 when there is none.';
 COMMENT ON COLUMN agent.sessions.context_after_seq IS 'The model sees only turns asked after this seq (command clear).';
 COMMENT ON COLUMN agent.sessions.active_run_id IS 'The run in progress, if any: at most one.';

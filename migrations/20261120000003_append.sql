@@ -285,16 +285,18 @@ BEGIN
     update_sessions AS (
         UPDATE agent.sessions AS s
         SET last_seq = s.last_seq + 1,
+            stored_bytes = s.stored_bytes + e.bytes,
             last_activity_at = e.stored_at,
             title = coalesce(s.title, e.title),
             active_run_id = CASE WHEN e.is_answer OR e.starts IS NOT NULL THEN e.starts ELSE s.active_run_id END,
             fence = CASE WHEN e.starts IS NOT NULL THEN s.fence + 1 ELSE s.fence END
         FROM (
-            SELECT user_id, session_id, stored_at, title, false AS is_answer, CASE WHEN starts THEN run_id END AS starts
+            SELECT user_id, session_id, octet_length(content) AS bytes, stored_at, title, false AS is_answer,
+                   CASE WHEN starts THEN run_id END AS starts
             FROM q_done
             WHERE writes
             UNION ALL
-            SELECT d.user_id, d.session_id, d.stored_at, NULL, true, n.run_id
+            SELECT d.user_id, d.session_id, octet_length(d.content), d.stored_at, NULL, true, n.run_id
             FROM a_done AS d
             LEFT JOIN a_next AS n ON n.of = d.ord
             WHERE d.outcome = 'appended' AND d.known_seq IS NULL

@@ -1,9 +1,6 @@
 -- Removing: a session, what is older than the operator keeps, everything of a user. Each takes the sessions' locks first, so
 -- that no append can slip a row in behind, and keeps the search index from being written meanwhile.
 
-ALTER TABLE agent.sessions ADD COLUMN first_seq bigint NOT NULL DEFAULT 1;
-COMMENT ON COLUMN agent.sessions.first_seq IS 'seq of the oldest message that is still kept; 1 unless retention has removed some.';
-
 -- Removes a session and every row that belongs to it, but not its costs (agent.usage) nor what services sent
 -- (agent.notifications). No row when there is no such session.
 CREATE FUNCTION agent.delete_session(p_user text, p_session uuid)
@@ -40,6 +37,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     session record;
     upto    bigint;
+    bytes   bigint;
 BEGIN
     PERFORM 1 FROM agent.search_progress FOR SHARE;
     FOR session IN
@@ -68,7 +66,7 @@ BEGIN
         WITH gone AS (
             DELETE FROM agent.messages AS m
             WHERE m.user_id = session.user_id AND m.session_id = session.session_id AND m.seq <= upto
-            RETURNING m.message_id, m.run_id, m.role
+            RETURNING m.message_id, m.run_id, m.role, octet_length(m.content) AS bytes
         ),
         gone_runs AS (
             DELETE FROM agent.runs AS r
@@ -81,10 +79,10 @@ BEGIN
             USING gone AS g
             WHERE f.user_id = session.user_id AND f.session_id = session.session_id AND f.message_id = g.message_id
         )
-        SELECT count(*) INTO removed FROM gone;
+        SELECT count(*), coalesce(sum(g.bytes), 0) INTO removed, bytes FROM gone AS g;
         DELETE FROM agent.search_index AS i
         WHERE i.user_id = session.user_id AND i.session_id = session.session_id AND i.seq <= upto;
-        UPDATE agent.sessions AS s SET first_seq = upto + 1
+        UPDATE agent.sessions AS s SET first_seq = upto + 1, stored_bytes = greatest(s.stored_bytes - bytes, 0)
         WHERE s.user_id = session.user_id AND s.session_id = session.session_id;
         session_id := session.session_id;
         watchers := session.watchers;

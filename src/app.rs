@@ -3,7 +3,9 @@
 //! The only place that knows all rooms. `main` and the tests start nodes with it; the tests' are the same as production's
 //! but for their settings.
 
+mod beside;
 mod commands;
+mod database;
 mod dev;
 
 pub use commands::run;
@@ -19,20 +21,21 @@ use tokio::time::{Instant, timeout};
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::config::{ProviderFlavor, Settings};
-use crate::feed::{Feed, Inbox, InboxBell};
+use crate::feed::{Feed, Inbox, InboxBell, PresenceBook, PresenceWriter};
 use crate::http;
 use crate::ids::NodeId;
-use crate::limits::Limiter;
+use crate::limits::{Limiter, StoredBytes};
 use crate::llm::{self, Provider};
+use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
-use crate::notify::listener::{Heard, Listener, ListenerState};
+use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
 use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
 use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
-use crate::store::append::AppendLimits;
+use crate::store::append::{AppendLimits, Appender};
 
 /// How long what is left may take after the drain window: storing last answers, closing sockets.
 const LAST_WORK: Duration = Duration::from_secs(5);
@@ -142,8 +145,9 @@ impl Node {
             .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
-        listen(&service, &inbox, parts.listen_url.clone());
-        housekeep(&service);
+        beside::listen(&service, &inbox, parts.listen_url.clone());
+        beside::housekeep(&service);
+        beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
         let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
         tasks.spawn(
@@ -223,8 +227,8 @@ fn assemble(
     auth: Authenticator,
 ) -> (Arc<Service>, InboxBell) {
     let settings = parts.settings.clone();
-    let policy = run_policy(&settings);
     let hub = Arc::new(Hub::default());
+    let metrics = Metrics::default();
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
     let (feed, follower) = Feed::new(
         Arc::clone(&hub),
@@ -233,18 +237,8 @@ fn assemble(
         node,
         parts.clock.clone(),
     );
-    let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll);
-    // Commits start runs, and runs make commits: the way between them is tied once both exist.
-    let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
-    let (appender, writer) = store.writer(node, append_limits(&settings), {
-        let (feed, starter) = (feed.clone(), Arc::clone(&starter));
-        move |commit| {
-            feed.committed(&commit);
-            if let (Some((run, place)), Some(runs)) = (commit.start, starter.get()) {
-                runs.start(run, place);
-            }
-        }
-    });
+    let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll, metrics.clone());
+    let (appender, starter) = start_writer(tasks, &store, node, &settings, &feed);
     let context = RunContext {
         store: store.clone(),
         appender: appender.clone(),
@@ -254,18 +248,20 @@ fn assemble(
         provider: parts.provider.clone(),
         node,
         clock: parts.clock.clone(),
+        metrics: metrics.clone(),
         tasks: tasks.clone(),
     };
-    let (runs, scribe) = Runs::new(context, policy);
+    let (runs, scribe) = Runs::new(context, run_policy(&settings));
     let _ = starter.set(Arc::clone(&runs));
-    tasks.spawn_vital("writer", writer.run());
     tasks.spawn_vital("notifier", notifier_task.run());
     tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
     tasks.spawn_vital("scribe", scribe.run());
     start_run_tasks(tasks, &runs);
     let service = Service {
+        presence: start_presence(tasks, &feed, &settings),
         limiter: Limiter::new(&settings.limits),
+        stored: StoredBytes::default(),
         settings,
         node,
         auth,
@@ -276,10 +272,46 @@ fn assemble(
         feed,
         runs,
         notifier,
-        listener: ListenerState::default(),
+        listener: ListenerState::new(metrics.clone()),
+        metrics,
         tasks: tasks.clone(),
     };
     (Arc::new(service), inbox_bell)
+}
+
+/// Starts the one writer of the log. Commits start runs, and runs make commits: the way between them is tied once both exist.
+fn start_writer(
+    tasks: &Tasks,
+    store: &Store,
+    node: NodeId,
+    settings: &Settings,
+    feed: &Feed,
+) -> (Appender, Arc<OnceLock<Arc<Runs>>>) {
+    let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
+    let (appender, writer) = store.writer(node, append_limits(settings), {
+        let (feed, starter) = (feed.clone(), Arc::clone(&starter));
+        move |commit| {
+            feed.committed(&commit);
+            if let (Some((run, place)), Some(runs)) = (commit.start, starter.get()) {
+                runs.start(run, place);
+            }
+        }
+    });
+    tasks.spawn_vital("writer", writer.run());
+    (appender, starter)
+}
+
+/// Starts to write who is connected.
+fn start_presence(tasks: &Tasks, feed: &Feed, settings: &Settings) -> PresenceBook {
+    // In a dry run nobody is sent away.
+    let max_per_user = if settings.budget.dry_run {
+        0
+    } else {
+        limit_or_off(settings.limits.connections_per_user)
+    };
+    let (book, writer) = PresenceWriter::new(feed.clone(), max_per_user);
+    tasks.spawn_vital("presence", writer.run());
+    book
 }
 
 /// Starts what works on runs beside the runs themselves.
@@ -287,68 +319,4 @@ fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
     tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());
-}
-
-/// Starts the listener: what it hears makes somebody look again.
-fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
-    let (weak, inbox) = (Arc::downgrade(service), inbox.clone());
-    let heard = move |heard| {
-        let Some(service) = weak.upgrade() else {
-            return;
-        };
-        match heard {
-            Heard::Session(session) => service.feed.hinted(session),
-            Heard::Notifications => inbox.ring(),
-            Heard::Work => service.runs.look_for_work(),
-            Heard::Cancel(session) => {
-                let runs = Arc::clone(&service.runs);
-                service.tasks.spawn("cancel", async move {
-                    runs.look_for_cancellation(Some(session)).await;
-                });
-            }
-            Heard::Everything => {
-                inbox.ring();
-                service.runs.look_for_work();
-                let feed = service.feed.clone();
-                service.tasks.spawn("poll", async move { poll(&feed).await });
-            }
-        }
-    };
-    let listener = Listener {
-        url,
-        node: service.node,
-        notifier: service.notifier.clone(),
-        state: service.listener.clone(),
-        heard,
-    };
-    service.tasks.spawn_vital("listener", listener.run());
-}
-
-async fn poll(feed: &Feed) {
-    if let Err(error) = feed.poll().await {
-        tracing::warn!(error = %error, "the sessions could not be polled");
-    }
-}
-
-/// Starts the slow work: the poll beside NOTIFY, rooms that nobody needs, rates that nobody reaches.
-fn housekeep(service: &Arc<Service>) {
-    let weak = Arc::downgrade(service);
-    let every = service.settings.runs.poll_interval;
-    service.tasks.spawn_vital("housekeeping", async move {
-        let mut tidied = Instant::now();
-        loop {
-            tokio::time::sleep(every).await;
-            let Some(service) = weak.upgrade() else {
-                return;
-            };
-            poll(&service.feed).await;
-            if let Err(error) = service.feed.housekeep().await {
-                tracing::warn!(error = %error, "unwatched sessions could not be given up yet");
-            }
-            if tidied.elapsed() >= Duration::from_mins(1) {
-                tidied = Instant::now();
-                service.limiter.housekeep();
-            }
-        }
-    });
 }

@@ -72,6 +72,16 @@ pub struct Principal {
     pub scopes: Vec<String>,
 }
 
+/// The scope that lets a token notify users.
+const NOTIFY_SCOPE: &str = "agent:notify";
+
+impl Principal {
+    /// Whether this is a service that may notify users.
+    pub fn may_notify(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == NOTIFY_SCOPE)
+    }
+}
+
 /// Why a token was refused. For logs and metrics; the one who sent it gets [`AuthError::client_text`], which
 /// is the same for all. Carries nothing of the token: a parser's message would quote its claims into the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

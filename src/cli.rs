@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::settings_help;
 use crate::ids::UserId;
+use crate::protocol::text::Timestamp;
 
 /// Persistent sessions for AI agents over WebSocket, backed by Postgres.
 #[derive(Debug, Parser)]
@@ -37,6 +38,85 @@ pub enum Command {
     /// Print an access token for a user.
     #[command(long_about = TOKEN, after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+
+    /// Notify a user, as services do by an INSERT.
+    #[command(long_about = NOTIFY, after_help = NOTIFY_EXAMPLES)]
+    Notify(NotifyArgs),
+
+    /// Write a session to the standard output.
+    #[command(long_about = EXPORT, after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+}
+
+/// Arguments of `notify`.
+#[derive(Debug, clap::Args)]
+pub struct NotifyArgs {
+    /// Whom to reach: the subject of the user's tokens.
+    #[arg(value_parser = UserId::new)]
+    pub user: UserId,
+
+    /// The text, at most 32 KiB.
+    pub text: String,
+
+    /// Your word for what it is: 1 to 64 of A-Z a-z 0-9 _ . : -
+    #[arg(long)]
+    pub kind: Option<String>,
+
+    /// A heading, at most 1 KiB.
+    #[arg(long)]
+    pub title: Option<String>,
+
+    /// Your own data: a JSON object, at most 12 KiB.
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub data: Option<serde_json::Map<String, serde_json::Value>>,
+
+    /// The order of delivery to someone who was away.
+    #[arg(long, value_parser = ["high", "normal", "low"])]
+    pub priority: Option<String>,
+
+    /// The session that it is about.
+    #[arg(long, value_name = "UUID")]
+    pub session: Option<uuid::Uuid>,
+
+    /// Stored once for each key of a user.
+    #[arg(long, value_name = "KEY")]
+    pub dedupe_key: Option<String>,
+
+    /// Of several undelivered ones with the same key the newest counts.
+    #[arg(long, value_name = "KEY")]
+    pub collapse_key: Option<String>,
+
+    /// Not before this moment, such as 2026-12-01T08:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub deliver_after: Option<Timestamp>,
+
+    /// Not after this moment.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub expires_at: Option<Timestamp>,
+
+    /// Also put it into the conversation of --session, as data for the model.
+    #[arg(long, requires = "session")]
+    pub in_context: bool,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Which session.
+    pub session: uuid::Uuid,
+
+    /// How it is written.
+    #[arg(long, default_value = "jsonl", value_parser = ["jsonl", "markdown"])]
+    pub format: String,
+}
+
+fn json_object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    serde_json::from_value(serde_json::Value::from(text))
+        .map_err(|_| "not a time of the form 2026-12-01T08:00:00Z".to_owned())
 }
 
 /// Arguments of `token`.
@@ -111,6 +191,29 @@ Print an access token for a user.
 
 Signs it with JWT_SECRET, or without that with the secret that dev keeps in DATA_DIR, and puts in JWT_ISSUER
 and JWT_AUDIENCE where they are set. Prints the token alone, so that a script can use it.";
+
+const NOTIFY: &str = "\
+Notify a user, as services do by an INSERT into agent.notifications.
+
+Writes to DATABASE_URL, or without it to the database of the dev that runs in DATA_DIR. The role needs no more
+than agent_notifier has. Prints the notification's id; with a dedupe key that was used before it prints nothing.";
+
+const NOTIFY_EXAMPLES: &str = "\
+Examples:
+  agent-websocket notify demo 'Build finished'
+  agent-websocket notify demo 'Disk full' --kind alert --priority high --title server-7
+  agent-websocket notify demo 'Your report is ready' --dedupe-key report-2026-11 --data '{\"id\": 7}'";
+
+const EXPORT: &str = "\
+Write a session to the standard output: every message, its state, model, cost and feedback.
+
+Reads DATABASE_URL, or without it the database of the dev that runs in DATA_DIR. As jsonl each line is a JSON
+object: first the session, then one for each message.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  agent-websocket export 01a1fb21-2c73-71b8-a89e-a54c8f823890 > session.jsonl
+  agent-websocket export 01a1fb21-2c73-71b8-a89e-a54c8f823890 --format markdown | less";
 
 const SEE_SETTINGS: &str = "Settings come from the environment; --help lists them all.";
 

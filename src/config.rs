@@ -18,8 +18,8 @@ use crate::secret::{DatabaseUrl, Secret};
 use reader::Reader;
 pub use reader::{Fault, Lookup};
 pub use sections::{
-    AgentSettings, DatabaseSettings, DatabaseSource, LogFormat, LogSettings, ProviderFlavor,
-    ProviderSettings, RunSettings, ServerSettings, SocketSettings,
+    AgentSettings, BudgetSettings, DatabaseSettings, DatabaseSource, LogFormat, LogSettings, ProviderFlavor,
+    ProviderSettings, RetentionSettings, RunSettings, ServerSettings, SocketSettings,
 };
 pub use table::{SECTIONS, Section, Setting, env_example, settings_help};
 
@@ -51,8 +51,12 @@ pub struct Settings {
     pub socket: SocketSettings,
     /// Each answer.
     pub runs: RunSettings,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
     /// How much one user, address or node may ask for.
     pub limits: LimitSettings,
+    /// What one user may spend.
+    pub budget: BudgetSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -88,7 +92,9 @@ impl Settings {
             agent: behaviour::agent(r),
             socket: behaviour::socket(r),
             runs: behaviour::runs(r),
+            retention: behaviour::retention(r),
             limits: behaviour::limits(r),
+            budget: behaviour::budget(r),
             log: behaviour::log(r),
         };
         reader.finish(settings)
@@ -111,6 +117,19 @@ impl TokenSettings {
         };
         reader.finish(settings)
     }
+}
+
+/// The database that the commands look into which work beside a server: `DATABASE_URL`, or without it the one that `dev`
+/// keeps in this directory.
+///
+/// # Errors
+///
+/// The fault, if `DATABASE_URL` is no address of a Postgres.
+pub fn database_or_dev(lookup: Lookup<'_>) -> Result<(Option<DatabaseUrl>, PathBuf), Vec<Fault>> {
+    let mut reader = Reader::new(lookup);
+    let url = connections::given_database_url(&mut reader);
+    let data_dir = connections::data_dir(&reader);
+    reader.finish((url, data_dir))
 }
 
 /// Reads and checks `DATABASE_URL` alone: what the command `migrate` needs.

@@ -6,9 +6,11 @@
 
 mod follower;
 mod inbox;
+mod presence;
 
 pub use follower::Follower;
 pub use inbox::{Inbox, InboxBell, pushed};
+pub use presence::{PresenceBook, PresenceWriter};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,6 +119,7 @@ impl Feed {
                 return Ok(None);
             };
             room.load(session.last_seq, session.title.as_deref().map(Arc::from));
+            room.set_first(session.first_seq);
             self.mirror(&room, &session).await?;
             drop(busy);
             // It may have been given up between the look-up and the lock: then look again.
@@ -148,6 +151,15 @@ impl Feed {
     pub fn changed(&self, session: SessionId, watchers: &[NodeId]) {
         self.follow.session(session);
         self.tell(session, watchers);
+    }
+
+    /// A user was erased: this process's rooms of that user look again and find nothing.
+    pub fn erased(&self, user: &UserId) {
+        for room in self.hub.all_rooms() {
+            if room.key().user_id == *user {
+                self.follow.session(room.key().session_id);
+            }
+        }
     }
 
     /// A session was deleted: closes its room's connections, but for the one that did it, and tells the others.
@@ -191,6 +203,7 @@ impl Feed {
             self.hub.close_room(&room);
             return Ok(());
         };
+        room.set_first(session.first_seq);
         // The log first: the title that the first question gives is no news, here as on the process that stored it.
         self.catch_up(&room, session.last_seq).await?;
         room.rename(session.title.as_deref().map(Arc::from).as_ref());

@@ -4,14 +4,18 @@
 
 pub mod address;
 mod body;
+mod export;
 mod health;
 mod identity;
 mod linger;
 pub mod listen;
 mod messages;
+mod metrics;
 mod notifications;
 pub mod problem;
+mod search;
 mod sessions;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -49,6 +53,10 @@ pub fn router(service: Arc<Service>) -> Router {
             "/v1/sessions/{id}/messages",
             get(messages::page).post(messages::send),
         )
+        .route("/v1/sessions/{id}/export", get(export::export))
+        .route("/v1/search", get(search::search))
+        .route("/v1/usage", get(users::usage))
+        .route("/v1/users/me", delete(users::erase))
         .route(
             "/v1/notifications",
             get(notifications::list).post(notifications::post),
@@ -108,6 +116,7 @@ pub fn admin_router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .fallback(async || Problem::not_found("resource"))
         .with_state(service)
 }

@@ -8,6 +8,7 @@ pub mod cidr;
 pub mod clock;
 pub mod ids;
 pub mod log;
+pub mod metrics;
 pub mod protocol;
 pub mod secret;
 // Core: pure, no I/O, time passed in.
@@ -25,6 +26,7 @@ pub mod feed;
 pub mod http;
 pub mod runs;
 pub mod service;
+pub mod upkeep;
 pub mod ws;
 // Composition.
 pub mod app;

@@ -9,6 +9,7 @@
 
 mod failures;
 mod frames;
+mod stored;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -22,6 +23,7 @@ use governor::{Quota, RateLimiter};
 use crate::ids::UserId;
 use failures::FailureLimiter;
 pub use frames::FrameMeter;
+pub use stored::StoredBytes;
 
 /// The limits of a node. `None` is what a setting of 0 means: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub struct LimitSettings {
     pub connections_per_minute_per_address: Option<NonZeroU32>,
     /// Refused credentials from one address a minute; once spent, further attempts are refused unread.
     pub auth_failures_per_minute_per_address: Option<NonZeroU32>,
+    /// Commands and HTTP requests of one user a minute.
+    pub commands_per_minute: Option<NonZeroU32>,
+    /// Text that one user keeps, in megabytes.
+    pub stored_mb_per_user: Option<NonZeroU32>,
     /// Sockets that one user holds open.
     pub connections_per_user: Option<NonZeroU32>,
     /// Sessions that one user keeps.
@@ -64,6 +70,7 @@ pub struct LimitedBy {
 #[derive(Debug)]
 pub struct Limiter<C: Clock = DefaultClock> {
     queries: Option<Keyed<UserId, C>>,
+    commands: Option<Keyed<UserId, C>>,
     connections: Option<Keyed<AddressKey, C>>,
     auth_failures: Option<FailureLimiter<C>>,
     clock: C,
@@ -90,7 +97,9 @@ impl<C: Clock + Clone> Limiter<C> {
         let queries = settings
             .queries_per_minute
             .map(|rate| Quota::per_minute(rate).allow_burst(settings.query_burst.unwrap_or(rate)));
+        let commands = settings.commands_per_minute.map(Quota::per_minute);
         Self {
+            commands: commands.map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
             queries: queries.map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
             connections: per_address(settings.connections_per_minute_per_address)
                 .map(|quota| RateLimiter::dashmap_with_clock(quota, clock.clone())),
@@ -107,6 +116,15 @@ impl<C: Clock + Clone> Limiter<C> {
     /// When the user has sent too many: answer `rate_limited`, do not store the query.
     pub fn check_query(&self, user: &UserId) -> Result<(), LimitedBy> {
         check(self.queries.as_ref(), user, &self.clock, "queries_per_user")
+    }
+
+    /// Counts a command or an HTTP request of this user.
+    ///
+    /// # Errors
+    ///
+    /// When the user has sent too many: answer `rate_limited`, do not carry it out.
+    pub fn check_command(&self, user: &UserId) -> Result<(), LimitedBy> {
+        check(self.commands.as_ref(), user, &self.clock, "commands_per_user")
     }
 
     /// Counts a connection attempt from this address, whatever becomes of it.
@@ -149,9 +167,9 @@ impl<C: Clock + Clone> Limiter<C> {
     /// Forgets those whose allowance is full again; without it every user and address ever seen would stay in
     /// memory. To be called each minute.
     pub fn housekeep(&self) {
-        if let Some(queries) = &self.queries {
-            queries.retain_recent();
-            queries.shrink_to_fit();
+        for users in [&self.queries, &self.commands].into_iter().flatten() {
+            users.retain_recent();
+            users.shrink_to_fit();
         }
         if let Some(connections) = &self.connections {
             connections.retain_recent();
@@ -165,6 +183,7 @@ impl<C: Clock + Clone> Limiter<C> {
     /// How many users and addresses are remembered now, for a gauge.
     pub fn n_keys(&self) -> usize {
         self.queries.as_ref().map_or(0, RateLimiter::len)
+            + self.commands.as_ref().map_or(0, RateLimiter::len)
             + self.connections.as_ref().map_or(0, RateLimiter::len)
             + self.auth_failures.as_ref().map_or(0, FailureLimiter::n_keys)
     }

@@ -33,7 +33,7 @@ pub use reconcile::Reconciler;
 pub use scribe::Scribe;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -42,9 +42,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::feed::Feed;
-use crate::ids::{NodeId, RunId, SessionId, SessionKey};
+use crate::ids::{NodeId, RunId, SessionId, SessionKey, UserId};
 use crate::llm::Provider;
 use crate::log::Claimed;
+use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::notifier::{Hint, Notifier};
 use crate::shutdown::Tasks;
@@ -131,6 +132,8 @@ pub struct RunContext {
     pub node: NodeId,
     /// The time.
     pub clock: Clock,
+    /// What operators watch.
+    pub metrics: Metrics,
     /// Starts tasks.
     pub tasks: Tasks,
 }
@@ -167,8 +170,6 @@ pub struct Runs {
     /// Others wait for a place here: a run that ends gives its place back instead of keeping it for its session.
     crowded: AtomicBool,
     draining: AtomicBool,
-    /// Ends of runs that came after somebody else's: refused by their fence.
-    late_writes: AtomicU64,
     /// Dead processes' runs are being recovered.
     recovering: Arc<tokio::sync::Mutex<()>>,
 }
@@ -197,7 +198,6 @@ impl Runs {
             work: Notify::new(),
             crowded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            late_writes: AtomicU64::new(0),
             recovering: Arc::default(),
         });
         (Arc::clone(&runs), Scribe::new(runs, receiver))
@@ -310,6 +310,19 @@ impl Runs {
         }
     }
 
+    /// A user was erased: nobody is left to read what is being written.
+    pub fn stop_user(&self, user: &UserId) {
+        let keys: Vec<SessionKey> = self
+            .running()
+            .values()
+            .filter(|run| run.key.user_id == *user)
+            .map(|run| run.key.clone())
+            .collect();
+        for key in keys {
+            self.stop_session(&key);
+        }
+    }
+
     async fn stop_if_deleted(&self, session: SessionId) {
         let keys: Vec<SessionKey> = self
             .running()
@@ -326,7 +339,7 @@ impl Runs {
 
     /// How many ends of runs of this process were refused, since they came after somebody else's.
     pub fn late_writes_refused(&self) -> u64 {
-        self.late_writes.load(Ordering::Relaxed)
+        self.context.metrics.late_writes_refused()
     }
 
     /// No new runs from here on.

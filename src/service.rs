@@ -4,8 +4,11 @@
 //! sockets and status codes: `ws` and `http` put the results on their wire. `app` builds it.
 
 mod ask;
+pub mod export;
 mod notifications;
+mod quota;
 mod sessions;
+mod users;
 pub mod views;
 
 use std::sync::Arc;
@@ -14,9 +17,10 @@ use std::time::Duration;
 use crate::auth::{AuthError, Authenticator};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::feed::Feed;
+use crate::feed::{Feed, PresenceBook};
 use crate::ids::NodeId;
-use crate::limits::{LimitedBy, Limiter};
+use crate::limits::{LimitedBy, Limiter, StoredBytes};
+use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
@@ -38,6 +42,8 @@ pub struct Service {
     pub auth: Authenticator,
     /// Rates.
     pub limiter: Limiter,
+    /// How much text users keep.
+    pub stored: StoredBytes,
     /// The time.
     pub clock: Clock,
     /// The database.
@@ -54,6 +60,10 @@ pub struct Service {
     pub notifier: Notifier,
     /// Whether NOTIFY is heard.
     pub listener: ListenerState,
+    /// What operators watch.
+    pub metrics: Metrics,
+    /// Who is connected here, to be written.
+    pub presence: PresenceBook,
     /// Starts tasks.
     pub tasks: Tasks,
 }
@@ -81,7 +91,7 @@ pub(crate) fn unavailable(error: &StoreError) -> Refusal {
 }
 
 /// What a client is told when it asked too often.
-pub(crate) fn limited(limit: &LimitedBy) -> Refusal {
+fn limited(limit: &LimitedBy) -> Refusal {
     Refusal::new(
         ErrorCode::RateLimited,
         format!("Too many requests ({}); try again later", limit.limit),

@@ -7,11 +7,15 @@
 pub mod append;
 mod batch;
 pub mod chunks;
+pub mod connections;
 pub mod feedback;
 pub mod messages;
 pub mod nodes;
 pub mod notifications;
+pub mod quota;
+pub mod removal;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod usage;
 
@@ -125,6 +129,8 @@ fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, Sto
             ("idle_in_transaction_session_timeout", "10s"),
             ("lock_timeout", "5s"),
             ("jit", "off"),
+            // Notices quote what users wrote, and would reach the log.
+            ("client_min_messages", "warning"),
         ]))
 }
 
@@ -173,6 +179,22 @@ impl Store {
         Ok(migrator()
             .iter()
             .all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// The roles of the schema that this user could not make: until somebody does, only the schema's owner can use it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn missing_roles(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            SELECT role AS "role!"
+            FROM unnest(ARRAY['agent_app', 'agent_reader', 'agent_notifier', 'agent_user']) AS role
+            WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role)
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await?)
     }
 
     /// Asks for a sign of life.

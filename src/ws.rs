@@ -36,7 +36,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
-use crate::service::{Service, limit_or_off, limited, token_refused};
+use crate::service::{Service, token_refused};
 use connection::{Connection, Offer, close_for};
 use credentials::Credentials;
 use seat::Seat;
@@ -121,11 +121,11 @@ fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
         service
             .limiter
             .check_connection(address)
-            .map_err(|limit| limited(&limit))?;
+            .map_err(|limit| service.limited(&limit))?;
         service
             .limiter
             .check_auth_failure(address)
-            .map_err(|limit| limited(&limit))?;
+            .map_err(|limit| service.limited(&limit))?;
     }
     Ok(())
 }
@@ -208,15 +208,9 @@ async fn enter(
         offer.record_auth_failure(service, error);
         token_refused(error)
     })?;
-    let mut seat = Seat::new(Arc::clone(&service.hub));
-    if !seat.enter_user(
-        &principal.user_id,
-        limit_or_off(service.settings.limits.connections_per_user),
-    ) {
-        return Err(
-            Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user")
-                .after(Duration::from_secs(5)),
-        );
+    let mut seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
+    if !seat.enter_user(&principal.user_id, service.max_connections()) {
+        return Err(service.too_many_connections());
     }
     let opened = service.open(&principal.user_id, offer.session).await?;
     Ok((seat, principal, opened))
@@ -227,7 +221,7 @@ fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) ->
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, service.settings.socket.write_timeout);
-        let seat = Seat::new(Arc::clone(&service.hub));
+        let seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
         tasks.track(Box::pin(
             Connection::awaiting_auth(service, socket, seat, offer).run(),
         ))

@@ -5,14 +5,13 @@ use std::io::Write;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::{Node, Parts, dev, provider};
+use super::{Node, Parts, database, dev, provider};
 use crate::auth::{MintRequest, mint};
 use crate::cli::{Cli, Command, TokenArgs};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
 use crate::http::listen;
 use crate::shutdown::Signals;
-use crate::store::Store;
 use crate::telemetry;
 
 /// Carries out a command.
@@ -23,8 +22,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve => serve().await,
         Command::Dev => dev::run().await,
-        Command::Migrate => migrate().await,
+        Command::Migrate => database::migrate().await,
         Command::Token(arguments) => token(&arguments),
+        Command::Notify(arguments) => database::notify(arguments).await,
+        Command::Export(arguments) => database::export(&arguments).await,
     }
 }
 
@@ -77,17 +78,6 @@ pub(super) async fn until_signalled(node: Node, mut signals: Signals) -> anyhow:
         () = signals.next() => tracing::warn!("a second signal: ending at once"),
     }
     anyhow::ensure!(!failed, "the server stopped by itself; the log says why");
-    Ok(())
-}
-
-async fn migrate() -> anyhow::Result<()> {
-    let url = checked(config::database_url(&config::environment))?;
-    let store = Store::connect(url.expose(), 1)
-        .await
-        .with_context(|| format!("{url} cannot be reached"))?;
-    store.migrate().await?;
-    store.close().await;
-    writeln!(std::io::stdout(), "The schema is up to date.")?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::config::{self, DatabaseSource, Mode, ProviderFlavor, Settings};
 use crate::ids::UserId;
 use crate::llm::{OFFLINE_HELP, OFFLINE_MODEL, Provider};
 use crate::postgres::{Cluster, Installation};
-use crate::secret::Secret;
+use crate::secret::{DatabaseUrl, Secret};
 use crate::shutdown::Signals;
 use crate::store::Store;
 use crate::telemetry;
@@ -30,6 +30,9 @@ const DEMO_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// The file with the secret, in the data directory.
 const SECRET_FILE: &str = "jwt-secret";
+
+/// The file with the database's address, in the data directory.
+const DATABASE_FILE: &str = "database-url";
 
 /// A database for `dev`: its address, how to look into it, and the server if it is ours.
 struct Database {
@@ -63,6 +66,7 @@ async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
     let listener = bind("BIND_ADDR", settings.server.bind)?;
     let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?;
     let database = database(&settings).await?;
+    remember(&settings.data_dir, &database.url)?;
     let store = Store::connect(&database.url, 2)
         .await
         .context("the database cannot be reached")?;
@@ -128,9 +132,44 @@ async fn database(settings: &Settings) -> anyhow::Result<Database> {
     })
 }
 
+/// Leaves the database's address for the commands that work beside `dev`.
+fn remember(data_dir: &Path, url: &str) -> anyhow::Result<()> {
+    let path = data_dir.join(DATABASE_FILE);
+    std::fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
+    private(
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true),
+    )
+    .open(&path)
+    .and_then(|mut file| file.write_all(url.as_bytes()))
+    .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Where the `dev` that runs in this directory has its database.
+///
+/// # Errors
+/// When none ever ran there.
+pub(super) fn running_database(data_dir: &Path) -> anyhow::Result<DatabaseUrl> {
+    let path = data_dir.join(DATABASE_FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "{} cannot be read: set DATABASE_URL, or run `agent-websocket dev`",
+            path.display()
+        )
+    })?;
+    Ok(DatabaseUrl::new(text.trim())?)
+}
+
+/// Readable by its owner only.
+fn private(options: &mut std::fs::OpenOptions) -> &mut std::fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
 /// The data directory's secret, made at the first run.
 fn secret(data_dir: &Path) -> anyhow::Result<Secret> {
-    use std::os::unix::fs::OpenOptionsExt;
     let path = data_dir.join(SECRET_FILE);
     if path.exists() {
         return existing_secret(data_dir);
@@ -141,10 +180,7 @@ fn secret(data_dir: &Path) -> anyhow::Result<Secret> {
         uuid::Uuid::new_v4().simple(),
         uuid::Uuid::new_v4().simple()
     );
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
+    let mut file = private(std::fs::OpenOptions::new().write(true).create_new(true))
         .open(&path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
     file.write_all(random.as_bytes())?;
@@ -204,6 +240,10 @@ Agent WebSocket is ready (development only).
 Talk to it; type lines such as {{"type":"query","content":"Hello"}}:
 
   npx wscat -c "ws://{address}/v1/ws?session_id=latest" -H "Authorization: Bearer {token}"
+
+Notify the user, from another terminal:
+
+  agent-websocket notify {DEMO_USER} "Build finished"
 
 Read the history:
 

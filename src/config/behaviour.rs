@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::sections::{AgentSettings, LogFormat, LogSettings, RunSettings, SocketSettings};
+use super::sections::{
+    AgentSettings, BudgetSettings, LogFormat, LogSettings, RetentionSettings, RunSettings, SocketSettings,
+};
 use super::table as t;
 use crate::limits::LimitSettings;
 
@@ -16,7 +18,11 @@ const MIN_MESSAGE_BYTES: usize = 256 * 1024;
 
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+const MAX_USD: f64 = 1_000_000.0;
+
 const HOUR_MS: u64 = 60 * 60 * 1000;
+
+const MAX_RETENTION_DAYS: f64 = 100.0 * 365.0;
 
 const YEAR_MINUTES: f64 = 365.0 * 24.0 * 60.0;
 
@@ -101,6 +107,18 @@ pub(super) fn runs(r: &mut Reader<'_>) -> RunSettings {
     runs
 }
 
+pub(super) fn retention(r: &mut Reader<'_>) -> RetentionSettings {
+    let mut days = |setting| {
+        let days: f64 = r.number(setting, 0.0..=MAX_RETENTION_DAYS);
+        (days > 0.0).then(|| Duration::from_secs_f64(days * 86_400.0))
+    };
+    RetentionSettings {
+        messages: days(&t::RETENTION_DAYS),
+        notifications: days(&t::NOTIFICATION_RETENTION_DAYS),
+        interval: r.millis(&t::RETENTION_INTERVAL_MS, 1..=24 * HOUR_MS),
+    }
+}
+
 pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
     let limits = LimitSettings {
         queries_per_minute: r.limit(&t::RATE_LIMIT_PER_MINUTE),
@@ -110,6 +128,8 @@ pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
         auth_failures_per_minute_per_address: r.limit(&t::AUTH_FAILURES_PER_MINUTE_PER_ADDRESS),
         connections_per_user: r.limit(&t::MAX_CONNECTIONS_PER_USER),
         sessions_per_user: r.limit(&t::MAX_SESSIONS_PER_USER),
+        commands_per_minute: r.limit(&t::COMMANDS_PER_MINUTE),
+        stored_mb_per_user: r.limit(&t::MAX_STORED_MB_PER_USER),
         queue_depth: r.limit(&t::MAX_QUEUE_DEPTH),
         runs_per_user: r.limit(&t::MAX_RUNS_PER_USER),
         runs_per_node: r.limit(&t::MAX_RUNS_PER_NODE),
@@ -123,6 +143,26 @@ pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
         );
     }
     limits
+}
+
+pub(super) fn budget(r: &mut Reader<'_>) -> BudgetSettings {
+    let budget = BudgetSettings {
+        tokens_per_day: r.number(&t::TOKENS_PER_DAY, 0..=1_000_000_000_000),
+        cost_per_day_usd: r.number(&t::COST_PER_DAY_USD, 0.0..=MAX_USD),
+        cost_reserve_usd: r.number(&t::COST_RESERVE_USD, 0.0..=MAX_USD),
+        dry_run: r
+            .choice(&t::LIMITS_DRY_RUN, &[("true", true), ("false", false)])
+            .unwrap_or_default(),
+    };
+    if budget.cost_per_day_usd > 0.0 && budget.cost_reserve_usd > budget.cost_per_day_usd {
+        // Nobody could ask anything.
+        r.fault(
+            &t::COST_RESERVE_USD,
+            "is more than COST_PER_DAY_USD",
+            "lower it, or raise COST_PER_DAY_USD",
+        );
+    }
+    budget
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> LogSettings {

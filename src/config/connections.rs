@@ -74,7 +74,7 @@ pub(super) fn database(r: &mut Reader<'_>, mode: Mode) -> DatabaseSettings {
     }
     let url = match mode {
         Mode::Serve => required_database_url(r),
-        Mode::Dev => database_url(r, &t::DATABASE_URL),
+        Mode::Dev => given_database_url(r),
     };
     let source = url.map_or(DatabaseSource::Embedded, |url| DatabaseSource::Server {
         listen_url: listen_url.unwrap_or_else(|| url.clone()),
@@ -87,6 +87,10 @@ pub(super) fn database(r: &mut Reader<'_>, mode: Mode) -> DatabaseSettings {
     }
 }
 
+pub(super) fn given_database_url(r: &mut Reader<'_>) -> Option<DatabaseUrl> {
+    database_url(r, &t::DATABASE_URL)
+}
+
 pub(super) fn required_database_url(r: &mut Reader<'_>) -> Option<DatabaseUrl> {
     if !r.is_given(&t::DATABASE_URL) {
         r.fault(
@@ -95,7 +99,7 @@ pub(super) fn required_database_url(r: &mut Reader<'_>) -> Option<DatabaseUrl> {
             "set it to postgres://user:password@host:5432/database",
         );
     }
-    database_url(r, &t::DATABASE_URL)
+    given_database_url(r)
 }
 
 fn database_url(r: &mut Reader<'_>, setting: &'static t::Setting) -> Option<DatabaseUrl> {

@@ -128,6 +128,30 @@ pub struct RunSettings {
     pub max_attempts: u32,
 }
 
+/// How long things are kept.
+#[derive(Clone, Debug)]
+pub struct RetentionSettings {
+    /// `RETENTION_DAYS`; `None` = for ever.
+    pub messages: Option<Duration>,
+    /// `NOTIFICATION_RETENTION_DAYS`; `None` = for ever.
+    pub notifications: Option<Duration>,
+    /// `RETENTION_INTERVAL_MS`.
+    pub interval: Duration,
+}
+
+/// What one user may spend in a day, over all nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct BudgetSettings {
+    /// `TOKENS_PER_DAY`; 0 = no limit.
+    pub tokens_per_day: u64,
+    /// `COST_PER_DAY_USD`; 0 = no limit.
+    pub cost_per_day_usd: f64,
+    /// `COST_RESERVE_USD`.
+    pub cost_reserve_usd: f64,
+    /// `LIMITS_DRY_RUN`, of all limits on users.
+    pub dry_run: bool,
+}
+
 /// What is logged and how.
 #[derive(Clone, Debug)]
 pub struct LogSettings {

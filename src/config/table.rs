@@ -115,6 +115,14 @@ settings! {
         // The first, and one after a crash, as the contract promises: a query that kills nodes must not do so for ever.
         MAX_RUN_ATTEMPTS = "2", "attempts", "How often a run is begun before it counts as failed.";
     }
+    "Retention; 0 = keep for ever" {
+        // Deleting what people said is the operator's decision.
+        RETENTION_DAYS = "0", "days", "Messages, sessions and notifications older than this are removed; may be fractional.";
+        // Long enough for a dedupe_key to do its work; what was seen is of no further use.
+        NOTIFICATION_RETENTION_DAYS = "30", "days", "Notifications acknowledged or expired this long ago are removed; may be fractional.";
+        // A few statements that find nothing.
+        RETENTION_INTERVAL_MS = "600000", "ms", "How often to look for what is too old.";
+    }
     "Limits; 0 = off" {
         // Faster than a person reads answers, slower than a script burns money.
         RATE_LIMIT_PER_MINUTE = "20", "queries", "Queries of one user a minute.";
@@ -126,10 +134,19 @@ settings! {
         CONNECTIONS_PER_MINUTE_PER_ADDRESS = "120", "attempts", "Connection attempts from one address (IPv6: one /64) a minute.";
         // A page with an expired token that retries stays under it; guessing does not.
         AUTH_FAILURES_PER_MINUTE_PER_ADDRESS = "30", "failures", "Refused tokens from one address a minute, then 429 unread.";
+        // An interface that pages, searches and acknowledges stays far under it.
+        COMMANDS_PER_MINUTE = "300", "commands", "Commands and HTTP requests of one user a minute.";
         // A handful of devices with a handful of tabs each.
-        MAX_CONNECTIONS_PER_USER = "20", "sockets", "Sockets that one user holds open on one node.";
+        MAX_CONNECTIONS_PER_USER = "20", "sockets", "Sockets that one user holds open: at once on one node, within two seconds over all.";
         // Years of use; keeps a loop of new sessions from filling the disk.
         MAX_SESSIONS_PER_USER = "1000", "sessions", "Sessions that one user keeps.";
+        // Thousands of books; keeps one account from filling the disk.
+        MAX_STORED_MB_PER_USER = "1000", "MB", "Text that one user keeps in messages, as of a minute ago.";
+        // Off: what a user may spend is the operator's business to say.
+        TOKENS_PER_DAY = "0", "tokens", "Tokens, of prompts and answers, that one user may take in a day (UTC), over all nodes.";
+        COST_PER_DAY_USD = "0", "USD", "Money that one user's answers may cost in a day (UTC), over all nodes.";
+        // A long answer of a dear model; set it to the most that one answer can cost you.
+        COST_RESERVE_USD = "0.10", "USD", "Set aside for each answer under COST_PER_DAY_USD until its cost is known.";
         // More than anyone means to ask before reading an answer.
         MAX_QUEUE_DEPTH = "20", "queries", "Queries that wait in one session.";
         // Three windows side by side; one user cannot take the provider's whole allowance.
@@ -137,6 +154,8 @@ settings! {
         // Bounded by the provider's limits and by memory for open answers, rather than by this machine's
         // cores.
         MAX_RUNS_PER_NODE = "256", "runs", "Answers being written at once by this node.";
+        // For finding out what a limit would refuse before it does.
+        LIMITS_DRY_RUN = "false", "true|false", "Only log and count what limits on users refuse; those on sessions, queues and runs stay.";
     }
     "Log" {
         // Third-party crates print frames and SQL at debug and below.

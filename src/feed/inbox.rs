@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Feed;
 use crate::ids::{NotificationId, UserId};
+use crate::metrics::Metrics;
 use crate::notify::mailbox::Signal;
 use crate::protocol::server::Pushed;
 use crate::store::notifications::{Horizon, Look, PendingNotification};
@@ -28,12 +29,18 @@ const BATCH: usize = 500;
 /// after 4.5, 4.8, 6.5, 8.7 ms (medians of five runs, two cores); what 32 services can insert was the same with all.
 const GAP: Duration = Duration::from_millis(2);
 
+/// After a failure.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// The task that looks for new notifications.
 #[derive(Debug)]
 pub struct Inbox {
     feed: Feed,
     poll: Duration,
     bell: Arc<Notify>,
+    metrics: Metrics,
+    /// Rung when rows wait to be put into their conversations.
+    waiting: Notify,
 }
 
 /// Makes the inbox look.
@@ -67,13 +74,25 @@ pub fn pushed(row: PendingNotification) -> Pushed<'static> {
 
 impl Inbox {
     /// An inbox and its bell. `poll`: how often to look without a hint.
-    pub fn new(feed: Feed, poll: Duration) -> (InboxBell, Self) {
+    pub fn new(feed: Feed, poll: Duration, metrics: Metrics) -> (InboxBell, Self) {
         let bell = Arc::new(Notify::new());
-        (InboxBell(Arc::clone(&bell)), Self { feed, poll, bell })
+        let inbox = Self {
+            feed,
+            poll,
+            bell: Arc::clone(&bell),
+            metrics,
+            waiting: Notify::new(),
+        };
+        (InboxBell(bell), inbox)
     }
 
-    /// Looks until the task is dropped.
+    /// Looks until the task is dropped. Conversations are written to beside it: one that cannot be must hold up nobody's
+    /// notifications.
     pub async fn run(self) {
+        tokio::join!(self.look_on(), self.converse_on());
+    }
+
+    async fn look_on(&self) {
         let mut horizon: Option<Horizon> = None;
         loop {
             let result = match &horizon {
@@ -84,7 +103,7 @@ impl Inbox {
                 Ok(next) => horizon = Some(next),
                 Err(error) => {
                     tracing::warn!(error = %error, "notifications could not be looked for; trying again");
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             }
@@ -112,7 +131,7 @@ impl Inbox {
     async fn look(&self, since: &Horizon) -> Result<Horizon, StoreError> {
         let look = self.feed.store.look_at_notifications(since, LIMIT).await?;
         if look.for_context {
-            self.put_into_context().await?;
+            self.waiting.notify_one();
         }
         if look.complete {
             self.deliver(&look).await?;
@@ -136,6 +155,10 @@ impl Inbox {
         for ids in wanted.chunks(BATCH) {
             for row in self.feed.store.deliverable_notifications(ids).await? {
                 let user = row.user_id.clone();
+                // The clocks of two machines: a negative age is none.
+                let age = self.feed.now().0 - row.due_at.0;
+                self.metrics
+                    .delivered(Duration::try_from(age).unwrap_or_default());
                 hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
             }
         }
@@ -153,6 +176,17 @@ impl Inbox {
         }
     }
 
+    /// Puts what waits into its conversations, as often as a look finds some.
+    async fn converse_on(&self) {
+        loop {
+            self.waiting.notified().await;
+            if let Err(error) = in_time(self.put_into_context()).await {
+                tracing::warn!(error = %error, "notifications could not be put into conversations; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
     async fn put_into_context(&self) -> Result<(), StoreError> {
         let grown = self
             .feed
@@ -160,7 +194,7 @@ impl Inbox {
             .put_into_context(u32::try_from(BATCH).unwrap_or(u32::MAX))
             .await?;
         if grown.len() >= BATCH {
-            self.bell.notify_one();
+            self.waiting.notify_one();
         }
         for (session, watchers) in grown {
             self.feed.changed(session, &watchers);

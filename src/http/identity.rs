@@ -9,7 +9,7 @@ use super::address::ClientAddress;
 use super::problem::Problem;
 use crate::auth::Principal;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::service::{Service, limited, token_refused};
+use crate::service::{Service, token_refused};
 use crate::ws::credentials::bearer;
 
 /// The user of a request.
@@ -25,13 +25,19 @@ impl FromRequestParts<Arc<Service>> for Identity {
             service
                 .limiter
                 .check_auth_failure(address)
-                .map_err(|limit| Problem::from(limited(&limit)))?;
+                .map_err(|limit| Problem::from(service.limited(&limit)))?;
         }
         let unauthorized = |text: &'static str| Problem::from(Refusal::new(ErrorCode::Unauthorized, text));
         let token = bearer(&parts.headers)
             .ok_or_else(|| unauthorized("Send the token in the header Authorization: Bearer <token>"))?;
         match service.auth.verify(token).await {
-            Ok(principal) => Ok(Self(principal)),
+            Ok(principal) => {
+                // A service that notifies is no user in a hurry.
+                if !principal.may_notify() {
+                    service.admit_command(&principal.user_id)?;
+                }
+                Ok(Self(principal))
+            }
             Err(error) => {
                 if let Some(address) = address.filter(|_| !error.is_retryable()) {
                     let _ = service.limiter.record_auth_failure(address);

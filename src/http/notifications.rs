@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::body::Body;
 use super::identity::Identity;
@@ -23,12 +23,9 @@ use crate::service::Service;
 use crate::service::views::{NotificationView, items};
 use crate::store::notifications::NewNotification;
 
-/// The scope that lets a token notify users.
-const NOTIFY_SCOPE: &str = "agent:notify";
-
 /// Whether a token may notify: without the scope 403, whatever the target.
 fn check_scope(caller: &Principal) -> Result<(), Problem> {
-    if caller.scopes.iter().any(|scope| scope == NOTIFY_SCOPE) {
+    if caller.may_notify() {
         return Ok(());
     }
     let text = "The token's scope must hold agent:notify";
@@ -47,11 +44,7 @@ pub(super) async fn post(
     notice.check()?;
     let user =
         UserId::new(notice.user_id.as_str()).map_err(|error| Problem::bad_request(error.to_string()))?;
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key
-            .to_str()
-            .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
-        let key = Text::new(key.to_owned()).map_err(Problem::bad_request)?;
+    if let Some(key) = idempotency_key(&headers)? {
         match &notice.dedupe_key {
             Some(given) if *given != key => {
                 return Err(Problem::bad_request("dedupe_key and Idempotency-Key differ"));
@@ -60,7 +53,7 @@ pub(super) async fn post(
         }
         notice.check()?;
     }
-    let id = service.notify(&user, &new(notice)).await?;
+    let id = service.notify(&user, &NewNotification::from(notice)).await?;
     let status = if id.is_some() {
         StatusCode::CREATED
     } else {
@@ -73,21 +66,18 @@ pub(super) async fn post(
         .into_response())
 }
 
-fn new(notice: Notice) -> NewNotification {
-    let text = |text: Option<Text>| text.map(Text::into_string);
-    NewNotification {
-        session_id: notice.session_id,
-        kind: text(notice.kind),
-        title: text(notice.title),
-        content: notice.content.into_string(),
-        data: notice.data.map(Value::Object),
-        priority: text(notice.priority),
-        dedupe_key: text(notice.dedupe_key),
-        collapse_key: text(notice.collapse_key),
-        deliver_after: notice.deliver_after,
-        expires_at: notice.expires_at,
-        in_context: notice.in_context,
+/// `Idempotency-Key`: the `dedupe_key` of services that speak HTTP.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Text>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = key
+        .to_str()
+        .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
+    if !(1..=255).contains(&key.len()) {
+        return Err(Problem::bad_request("Idempotency-Key must be 1 to 255 bytes"));
     }
+    Text::new(key.to_owned()).map(Some).map_err(Problem::bad_request)
 }
 
 /// How many.
@@ -155,13 +145,15 @@ struct NotifySession {
 pub(super) async fn notify_session(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     check_scope(&caller)?;
     let notify: NotifySession = body.read()?;
     let message = check_content(Some(notify.message))?;
+    let key = idempotency_key(&headers)?;
     let id = service
-        .notify_session(notify.session_id, message.into_string())
+        .notify_session(notify.session_id, message.into_string(), key)
         .await?;
-    Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
+    Ok(Json(json!({ "success": true, "notification_id": id, "duplicate": id.is_none() })).into_response())
 }

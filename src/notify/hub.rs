@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::mailbox::{Mailbox, Signal};
 use super::room::Room;
 use crate::ids::{ConnectionId, SessionId, SessionKey, UserId};
+use crate::protocol::close::CloseReason;
 
 #[derive(Debug, Default)]
 struct Rooms {
@@ -121,6 +122,15 @@ impl Hub {
             if Some(*connection) != except {
                 mailbox.put(signal.clone());
             }
+        }
+    }
+
+    /// Closes a connection, if it is here.
+    pub fn close(&self, connection: ConnectionId, reason: CloseReason) {
+        let users = self.users();
+        let found = users.values().flatten().find(|(id, _)| *id == connection);
+        if let Some((_, mailbox)) = found {
+            mailbox.close(reason);
         }
     }
 

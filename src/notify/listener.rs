@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::notifier::{Hint, NOTIFICATIONS_CHANNEL, Notifier, WORK_CHANNEL, node_channel};
 use crate::ids::{NodeId, SessionId};
+use crate::metrics::Metrics;
 
 /// How often the listener is probed.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub enum Heard {
     Session(SessionId),
     /// A run of this session may have been cancelled.
     Cancel(SessionId),
+    /// A connection of this process may have to end.
+    Connections,
     /// Rows were inserted into `agent.notifications`.
     Notifications,
     /// A run waits for somebody with room.
@@ -38,17 +41,33 @@ pub enum Heard {
 }
 
 /// Whether the listener hears.
-#[derive(Clone, Debug, Default)]
-pub struct ListenerState(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub struct ListenerState {
+    listening: Arc<AtomicBool>,
+    metrics: Metrics,
+}
 
 impl ListenerState {
+    /// Nothing heard yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            listening: Arc::default(),
+            metrics,
+        }
+    }
+
     /// Whether a round trip through our own channel worked lately.
     pub fn is_listening(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.listening.load(Ordering::Relaxed)
     }
 
     fn set(&self, listening: bool) {
-        self.0.store(listening, Ordering::Relaxed);
+        self.listening.store(listening, Ordering::Relaxed);
+        if listening {
+            self.metrics.listener_is_up();
+        } else {
+            self.metrics.listener_is_down();
+        }
     }
 }
 
@@ -136,6 +155,7 @@ impl<F: Fn(Heard) + Send> Listener<F> {
                 for word in payload.split(',') {
                     match word.split_at_checked(1) {
                         Some(("p", "")) => probe = true,
+                        Some(("n", "")) => (self.heard)(Heard::Connections),
                         Some(("s", id)) => self.heard_session(id, Heard::Session),
                         Some(("c", id)) => self.heard_session(id, Heard::Cancel),
                         _ => {}

@@ -37,6 +37,8 @@ pub enum Hint {
     Session(NodeId, SessionId),
     /// A run of that process should look whether it was cancelled.
     Cancel(NodeId, SessionId),
+    /// A connection of that process may have to end: replaced by its device, or beyond its user's limit.
+    Connections(NodeId),
     /// A run waits.
     Work,
     /// Something happened to notifications.
@@ -127,6 +129,7 @@ fn payloads(hints: &HashSet<Hint>) -> (Vec<String>, Vec<String>) {
         let (channel, word) = match hint {
             Hint::Session(node, session) => (node_channel(*node), format!("s{session}")),
             Hint::Cancel(node, session) => (node_channel(*node), format!("c{session}")),
+            Hint::Connections(node) => (node_channel(*node), "n".to_owned()),
             Hint::Work => (WORK_CHANNEL.to_owned(), String::new()),
             Hint::Notifications => (NOTIFICATIONS_CHANNEL.to_owned(), String::new()),
             Hint::Probe(node) => (node_channel(*node), "p".to_owned()),

@@ -32,6 +32,8 @@ struct Member {
 #[derive(Debug)]
 struct State {
     tail: Tail,
+    /// The oldest message that the store still has.
+    first: Seq,
     title: Option<Arc<str>>,
     /// Registered as a watcher in the store, and read since.
     loaded: bool,
@@ -57,6 +59,7 @@ impl Room {
     pub(super) fn new(key: SessionKey, now: Instant) -> Self {
         let state = State {
             tail: Tail::default(),
+            first: Seq(1),
             title: None,
             loaded: false,
             deleted: false,
@@ -110,6 +113,16 @@ impl Room {
     /// The newest message here.
     pub fn head(&self) -> Seq {
         self.state().tail.head()
+    }
+
+    /// The oldest message that the store still has; the place after the head when it has none.
+    pub fn first(&self) -> Seq {
+        self.state().first
+    }
+
+    /// The store has removed what was before this.
+    pub fn set_first(&self, first: Seq) {
+        self.state().first = first;
     }
 
     /// The title as the members know it.

@@ -1,7 +1,6 @@
 //! Carries one run through: prepare, stream, store the end. Its text goes straight to the room, and behind to the scribe.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -174,8 +173,8 @@ pub(super) async fn store_answer(
         match runs.context.appender.answer(answer).await {
             Ok(AnswerOutcome::Stored(_)) => break,
             Ok(AnswerOutcome::Fenced) => {
-                let refused = runs.late_writes.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!(run = %run.run_id, fence = run.fence.0, refused, "a late answer was refused: the run is another's by now");
+                runs.context.metrics.late_write_refused();
+                tracing::warn!(run = %run.run_id, fence = run.fence.0, "a late answer was refused: the run is another's by now");
                 give_up(runs, room, &run);
                 break;
             }

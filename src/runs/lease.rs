@@ -92,6 +92,7 @@ impl Lease {
         let store = &self.runs.context.store;
         let swept = async {
             while store.sweep_chunks(CHUNKS_KEPT, 5000).await? >= 5000 {}
+            while store.sweep_reservations(5000).await? >= 5000 {}
             store.sweep_nodes(DEAD_NODES_KEPT).await
         };
         if let Err(error) = swept.await {

@@ -1,10 +1,11 @@
 //! Asking, and what may happen to an answer: query, cancel, regenerate, queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Service, limit_or_off, limited, unavailable};
+use super::{Service, limit_or_off, unavailable};
 use crate::ids::{ClientName, MessageId, RunId, SessionKey};
 use crate::notify::notifier::Hint;
 use crate::protocol::client::Query;
@@ -13,6 +14,9 @@ use crate::protocol::text::Text;
 use crate::runs::Stop;
 use crate::store::append::{Accepted, NewQuery, QueryOutcome};
 use crate::store::runs::{CancelOutcome, RegenerateOutcome, Waiting};
+
+/// When to try again where a queue is full: about the time of an answer.
+const QUEUE_FULL_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a run to be cancelled is looked for: it may change once while the first look is under way, and again.
 const CANCEL_LOOKS: usize = 3;
@@ -37,12 +41,11 @@ impl Service {
         message_id: MessageId,
         query: Query,
     ) -> Result<Accepted, Refusal> {
-        self.limiter
-            .check_query(&key.user_id)
-            .map_err(|limit| limited(&limit))?;
         if let Some(model) = &query.model {
             self.check_model(model.as_str())?;
         }
+        let run_id = RunId::new();
+        self.admit_query(key, run_id, query.id.as_ref()).await?;
         let place = self.runs.place();
         let has_place = place.is_some();
         let outcome = self
@@ -53,7 +56,7 @@ impl Service {
                 client_id: query.id,
                 content: Arc::from(query.content.into_string()),
                 metadata: query.metadata.map(Value::Object),
-                run_id: RunId::new(),
+                run_id,
                 answer_id: MessageId::new(),
                 model: query.model.map(Text::into_string),
                 priority: query.priority,
@@ -62,6 +65,9 @@ impl Service {
             })
             .await
             .map_err(|error| unavailable(&error))?;
+        if !matches!(&outcome, QueryOutcome::Accepted(accepted) if accepted.run_id == run_id) {
+            self.release_reservation(key, run_id).await;
+        }
         match outcome {
             QueryOutcome::Accepted(accepted) => {
                 if accepted.queue_position > 0 && !accepted.duplicate {
@@ -78,11 +84,29 @@ impl Service {
                 "This id was used for another message",
             )),
             QueryOutcome::Busy => Err(Refusal::new(ErrorCode::Busy, "An answer is being written")),
-            QueryOutcome::QueueFull => Err(Refusal::new(
-                ErrorCode::QueueFull,
-                "Too many queries wait in this session",
-            )),
+            QueryOutcome::QueueFull => Err(self.queue_full()),
             QueryOutcome::Missing => Err(Refusal::not_found("session")),
+        }
+    }
+
+    fn queue_full(&self) -> Refusal {
+        let most = limit_or_off(self.settings.limits.queue_depth);
+        let text =
+            format!("{most} queries wait in this session (queue_depth); try again when one is answered");
+        self.refused_by(
+            "queue_depth",
+            Refusal::new(ErrorCode::QueueFull, text).after(QUEUE_FULL_WAIT),
+        )
+    }
+
+    /// Gives back what was set aside for a run that does not come.
+    async fn release_reservation(&self, key: &SessionKey, run: RunId) {
+        let budget = &self.settings.budget;
+        if budget.tokens_per_day == 0 && budget.cost_per_day_usd <= 0.0 {
+            return;
+        }
+        if let Err(error) = self.store.release_reservation(key, run).await {
+            tracing::warn!(error = %error, "what was set aside counts for a minute yet");
         }
     }
 
@@ -208,24 +232,23 @@ impl Service {
         message: Option<MessageId>,
         id: Option<&ClientName>,
     ) -> Result<RegenerateOutcome, Refusal> {
-        self.limiter
-            .check_query(&key.user_id)
-            .map_err(|limit| limited(&limit))?;
+        let new_run = RunId::new();
+        self.admit_run(key, new_run).await?;
         let max_queue = limit_or_off(self.settings.limits.queue_depth);
         let outcome = self
             .store
-            .regenerate(key, message, id, max_queue)
+            .regenerate(key, message, id, new_run, max_queue)
             .await
             .map_err(|error| unavailable(&error))?;
+        if !matches!(&outcome, RegenerateOutcome::Queued { run_id, .. } if *run_id == new_run) {
+            self.release_reservation(key, new_run).await;
+        }
         match outcome {
             RegenerateOutcome::Conflict => Err(Refusal::new(
                 ErrorCode::IdConflict,
                 "This id was used for another message",
             )),
-            RegenerateOutcome::QueueFull => Err(Refusal::new(
-                ErrorCode::QueueFull,
-                "Too many queries wait in this session",
-            )),
+            RegenerateOutcome::QueueFull => Err(self.queue_full()),
             RegenerateOutcome::Missing => Err(Refusal::not_found("message")),
             queued @ RegenerateOutcome::Queued { .. } => {
                 self.runs.look_for_work();

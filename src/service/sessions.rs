@@ -12,7 +12,7 @@ use crate::protocol::client::{Feedback, Page, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::Gap;
 use crate::protocol::text::Text;
-use crate::store::feedback::NewFeedback;
+use crate::store::feedback::StoredFeedback;
 use crate::store::sessions::{Changed, Session};
 
 /// Messages that a history page or a fresh connect holds where nothing else was asked for.
@@ -72,10 +72,8 @@ impl Service {
             .await
             .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| {
-            Refusal::new(
-                ErrorCode::QuotaExceeded,
-                "Too many sessions; delete some to create another",
-            )
+            let text = format!("You keep {max} sessions (sessions_per_user); delete some to create another");
+            self.refused_by("sessions_per_user", Refusal::new(ErrorCode::QuotaExceeded, text))
         })
     }
 
@@ -107,7 +105,8 @@ impl Service {
                 .map_err(|error| unavailable(&error))?;
         }
         let head = room.head();
-        let newest = Seq((head.0 - i64::from(DEFAULT_PAGE)).max(0));
+        // Not before what retention has left.
+        let newest = Seq((head.0 - i64::from(DEFAULT_PAGE)).max(room.first().0 - 1).max(0));
         let Some(after) = after.filter(|after| (0..=head.0).contains(after)).map(Seq) else {
             return Ok(CatchUp {
                 start: newest,
@@ -276,7 +275,7 @@ impl Service {
     /// # Errors
     /// `not_found` when this session has no such answer.
     pub async fn feedback(&self, key: &SessionKey, feedback: Feedback) -> Result<(), Refusal> {
-        let new = NewFeedback {
+        let new = StoredFeedback {
             rating: feedback.rating,
             comment: feedback.comment.map(Text::into_string),
             correction: feedback.correction.map(Text::into_string),

@@ -1,4 +1,4 @@
-//! Messages: pages forward and backward, the recent ones for a prompt, search. Reading only; `append` writes.
+//! Messages: pages forward and backward, the recent ones for a prompt. Reading only; `append` writes.
 
 use std::sync::Arc;
 
@@ -6,31 +6,31 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::ids::{MessageId, NotificationId, RunId, Seq, SessionId, SessionKey, UserId};
+use crate::ids::{MessageId, NotificationId, RunId, Seq, SessionId, SessionKey};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
 
-struct MessageRow {
-    session_id: Uuid,
-    seq: i64,
-    message_id: Uuid,
-    client_id: Option<String>,
-    role: String,
-    content: String,
-    state: String,
-    in_reply_to: Option<Uuid>,
-    run_id: Option<Uuid>,
-    notification_id: Option<Uuid>,
-    model: Option<String>,
-    finish_reason: Option<String>,
-    error_code: Option<String>,
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cost_usd: Option<f64>,
-    metadata: Option<Value>,
-    created_at: time::OffsetDateTime,
+pub(super) struct MessageRow {
+    pub(super) session_id: Uuid,
+    pub(super) seq: i64,
+    pub(super) message_id: Uuid,
+    pub(super) client_id: Option<String>,
+    pub(super) role: String,
+    pub(super) content: String,
+    pub(super) state: String,
+    pub(super) in_reply_to: Option<Uuid>,
+    pub(super) run_id: Option<Uuid>,
+    pub(super) notification_id: Option<Uuid>,
+    pub(super) model: Option<String>,
+    pub(super) finish_reason: Option<String>,
+    pub(super) error_code: Option<String>,
+    pub(super) input_tokens: Option<i64>,
+    pub(super) output_tokens: Option<i64>,
+    pub(super) cost_usd: Option<f64>,
+    pub(super) metadata: Option<Value>,
+    pub(super) created_at: time::OffsetDateTime,
 }
 
 /// Reads the word of `messages.role`.
@@ -92,7 +92,7 @@ impl TryFrom<MessageRow> for Message {
     }
 }
 
-fn messages(rows: Vec<MessageRow>) -> Result<Vec<Message>, StoreError> {
+pub(super) fn messages(rows: Vec<MessageRow>) -> Result<Vec<Message>, StoreError> {
     rows.into_iter().map(Message::try_from).collect()
 }
 
@@ -217,34 +217,5 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         row.map(Message::try_from).transpose()
-    }
-
-    /// The user's messages that hold these words, newest first. The words are read as a web search box reads them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn search_messages(
-        &self,
-        user: &UserId,
-        words: &str,
-        limit: u32,
-    ) -> Result<Vec<Message>, StoreError> {
-        let rows = sqlx::query_as!(
-            MessageRow,
-            r#"
-            SELECT session_id, seq, message_id, client_id, role, content, state, in_reply_to, run_id, notification_id, model,
-                   finish_reason, error_code, input_tokens, output_tokens, cost_usd::float8 AS cost_usd, metadata, created_at
-            FROM agent.messages
-            WHERE user_id = $1 AND to_tsvector('simple', content) @@ websearch_to_tsquery('simple', $2)
-            ORDER BY created_at DESC, session_id DESC, seq DESC
-            LIMIT $3
-            "#,
-            user.as_str(),
-            words,
-            i64::from(limit),
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        messages(rows)
     }
 }

@@ -49,27 +49,44 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn leave_node(&self, node: NodeId) -> Result<(), StoreError> {
-        sqlx::query!("DELETE FROM agent.nodes WHERE node_id = $1", node.0)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            r#"
+            WITH closed AS (DELETE FROM agent.connections WHERE node_id = $1)
+            DELETE FROM agent.nodes WHERE node_id = $1
+            "#,
+            node.0
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
-    /// Removes processes whose lease ran out long ago and that own no run any more, and returns how many.
+    /// Removes processes whose lease ran out long ago and that own no run any more, with the connections that they held, and
+    /// returns how many.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn sweep_nodes(&self, dead_for: Duration) -> Result<u64, StoreError> {
-        let done = sqlx::query!(
+        let swept = sqlx::query_scalar!(
             r#"
-            DELETE FROM agent.nodes AS n
-            WHERE n.lease_until < clock_timestamp() - make_interval(secs => $1)
-              AND NOT EXISTS (SELECT 1 FROM agent.runs AS r WHERE r.node_id = n.node_id AND r.state = 'running')
+            WITH dead AS (
+                DELETE FROM agent.nodes AS n
+                WHERE n.lease_until < clock_timestamp() - make_interval(secs => $1)
+                  AND NOT EXISTS (SELECT 1 FROM agent.runs AS r WHERE r.node_id = n.node_id AND r.state = 'running')
+                RETURNING n.node_id
+            ),
+            closed AS (
+                -- Also of those who wrote a last one after they had left.
+                DELETE FROM agent.connections AS c
+                WHERE c.node_id IN (SELECT d.node_id FROM dead AS d)
+                   OR NOT EXISTS (SELECT 1 FROM agent.nodes AS n WHERE n.node_id = c.node_id)
+            )
+            SELECT count(*) AS "swept!" FROM dead
             "#,
             seconds(dead_for),
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        Ok(done.rows_affected())
+        Ok(u64::try_from(swept).unwrap_or_default())
     }
 }

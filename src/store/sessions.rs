@@ -22,6 +22,8 @@ pub struct Session {
     pub model: Option<String>,
     /// The client's own data.
     pub metadata: Value,
+    /// The oldest message's place that is still kept; the place after the newest when none is.
+    pub first_seq: Seq,
     /// The newest message's place.
     pub last_seq: Seq,
     /// The model sees only turns asked after this.
@@ -41,6 +43,7 @@ struct SessionRow {
     title: Option<String>,
     model: Option<String>,
     metadata: Value,
+    first_seq: i64,
     last_seq: i64,
     context_after_seq: i64,
     active_run_id: Option<Uuid>,
@@ -56,6 +59,7 @@ impl From<SessionRow> for Session {
             title: row.title,
             model: row.model,
             metadata: row.metadata,
+            first_seq: Seq(row.first_seq),
             last_seq: Seq(row.last_seq),
             context_after: Seq(row.context_after_seq),
             active_run: row.active_run_id.map(RunId),
@@ -93,8 +97,8 @@ impl Store {
             INSERT INTO agent.sessions (user_id, session_id, watchers)
             SELECT $1, $2, $3
             WHERE $4::bigint = 0 OR (SELECT count(*) FROM agent.sessions WHERE user_id = $1) < $4::bigint
-            RETURNING session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
-                      last_activity_at
+            RETURNING session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
+                      created_at, last_activity_at
             "#,
             key.user_id.as_str(),
             key.session_id.0,
@@ -114,8 +118,8 @@ impl Store {
         let row = sqlx::query_as!(
             SessionRow,
             r#"
-            SELECT session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
-                   last_activity_at
+            SELECT session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
+                   created_at, last_activity_at
             FROM agent.sessions
             WHERE user_id = $1 AND session_id = $2
             "#,
@@ -160,8 +164,8 @@ impl Store {
         let rows = sqlx::query_as!(
             SessionRow,
             r#"
-            SELECT session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
-                   last_activity_at
+            SELECT session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
+                   created_at, last_activity_at
             FROM agent.sessions
             WHERE user_id = $1
               AND ($2::uuid IS NULL OR (last_activity_at, session_id) < (
@@ -255,68 +259,22 @@ impl Store {
         Ok(watchers.map(changed))
     }
 
-    /// Removes a session and every row that belongs to it, in one transaction that takes the session's lock first, so
-    /// that no append can slip a row in behind.
+    /// Removes a session and every row that belongs to it but what it cost, in one transaction that takes the session's
+    /// lock first, so that no append can slip a row in behind.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn delete_session(&self, key: &SessionKey) -> Result<Option<Changed>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let user = key.user_id.as_str();
-        let session = key.session_id.0;
-        let Some(watchers) = sqlx::query_scalar!(
-            "SELECT watchers FROM agent.sessions WHERE user_id = $1 AND session_id = $2 FOR UPDATE",
-            user,
-            session,
+        let row = sqlx::query!(
+            r#"SELECT watchers AS "watchers!", running_on FROM agent.delete_session($1, $2)"#,
+            key.user_id.as_str(),
+            key.session_id.0,
         )
-        .fetch_optional(&mut *transaction)
-        .await?
-        else {
-            return Ok(None);
-        };
-        let owner = sqlx::query_scalar!(
-            r#"
-            WITH gone AS (DELETE FROM agent.runs WHERE user_id = $1 AND session_id = $2 RETURNING state, node_id)
-            SELECT node_id FROM gone WHERE state = 'running'
-            "#,
-            user,
-            session,
-        )
-        .fetch_optional(&mut *transaction)
-        .await?
-        .flatten();
-        sqlx::query!(
-            "DELETE FROM agent.messages WHERE user_id = $1 AND session_id = $2",
-            user,
-            session
-        )
-        .execute(&mut *transaction)
+        .fetch_optional(&self.pool)
         .await?;
-        sqlx::query!(
-            "DELETE FROM agent.chunks WHERE user_id = $1 AND session_id = $2",
-            user,
-            session
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM agent.feedback WHERE user_id = $1 AND session_id = $2",
-            user,
-            session
-        )
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query!(
-            "DELETE FROM agent.sessions WHERE user_id = $1 AND session_id = $2",
-            user,
-            session
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(Some(Changed {
-            owner: owner.map(NodeId),
-            ..changed(watchers)
+        Ok(row.map(|row| Changed {
+            owner: row.running_on.map(NodeId),
+            ..changed(row.watchers)
         }))
     }
 }

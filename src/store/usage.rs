@@ -1,5 +1,6 @@
 //! What answers took, and what the provider is still to be asked about.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -32,7 +33,48 @@ pub struct Reconciled {
     pub cost_usd: Option<f64>,
 }
 
+/// What a user spent on one day with one model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DailyUsage {
+    /// The day, in UTC: `2026-11-21`.
+    pub day: String,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Tries at answers.
+    pub answers: i64,
+    /// Tokens of the prompts.
+    pub input_tokens: i64,
+    /// Tokens of the answers.
+    pub output_tokens: i64,
+    /// What the provider charged, in US dollars.
+    pub cost_usd: f64,
+    /// Tries whose cost is not known.
+    pub answers_without_cost: i64,
+}
+
 impl Store {
+    /// What a user spent in the last days, today included, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn daily_usage(&self, user: &UserId, days: u16) -> Result<Vec<DailyUsage>, StoreError> {
+        Ok(sqlx::query_as!(
+            DailyUsage,
+            r#"
+            SELECT day::text AS "day!", model, answers AS "answers!", input_tokens AS "input_tokens!",
+                   output_tokens AS "output_tokens!", cost_usd::float8 AS "cost_usd!",
+                   answers_without_cost AS "answers_without_cost!"
+            FROM agent.usage_daily
+            WHERE user_id = $1 AND day > (statement_timestamp() AT TIME ZONE 'UTC')::date - $2::integer
+            ORDER BY day DESC, cost_usd DESC, model
+            "#,
+            user.as_str(),
+            i32::from(days),
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     /// Takes tries that are due to be asked about; each is due again after a wait that grows from 10 seconds to about
     /// 10 minutes, six times in all, unless [`Self::reconcile`] comes first. Two processes never take the same.
     ///

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::frames::{accepted, done};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
-use crate::ids::{ClientName, ConnectionId, MessageId, SessionKey};
+use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, SessionKey};
 use crate::protocol::client::{self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, FeedbackStored, ServerFrame, Status};
@@ -28,6 +28,13 @@ pub(super) enum Reply {
     Asked(Accepted, Option<ClientName>),
     /// Frames to be sent.
     Frames(Vec<ServerFrame<'static>>),
+    /// Notifications were acknowledged.
+    Acknowledged {
+        /// The command's answer.
+        done: ServerFrame<'static>,
+        /// Those that were not before.
+        ids: Vec<NotificationId>,
+    },
     /// Another session on this connection.
     Switch {
         /// The command's answer.
@@ -85,7 +92,10 @@ impl Asker {
     pub(super) async fn carry_out(self, frame: ClientFrame) -> Reply {
         match frame {
             ClientFrame::Query(query) => self.ask(MessageId::new(), query).await,
-            ClientFrame::Feedback(feedback) => self.feedback(feedback).await,
+            ClientFrame::Feedback(feedback) => match self.service.admit_command(&self.key.user_id) {
+                Ok(()) => self.feedback(feedback).await,
+                Err(refusal) => self.refused(refusal, feedback.id),
+            },
             ClientFrame::Command(re, command) => match patient(self.command(re.clone(), command)).await {
                 Ok(reply) => reply,
                 Err(refusal) => self.refused(refusal, re),
@@ -115,6 +125,7 @@ impl Asker {
     }
 
     async fn command(&self, re: Option<ClientName>, command: Command) -> Result<Reply, Refusal> {
+        self.service.admit_command(&self.key.user_id)?;
         match command {
             Command::New => self.switch(re, "new", None, None).await,
             Command::Resume(Resume { session_id, after }) => {
@@ -138,6 +149,12 @@ impl Asker {
                 } else {
                     Reply::Frames(vec![done])
                 })
+            }
+            Command::Ack(ack) => {
+                let ids = self.service.acknowledge(&self.key.user_id, &ack).await?;
+                let data = json!({ "notification_ids": ids });
+                let done = done("ack", "Acknowledged", re, self.service.now(), data);
+                Ok(Reply::Acknowledged { done, ids })
             }
             other => {
                 let (event, content, data) = self.simple(other, re.as_ref()).await?;
@@ -283,10 +300,6 @@ impl Asker {
                     .await?;
                 let list = items::<_, NotificationView>(pending);
                 ("inbox", "Your notifications", json!({ "notifications": list }))
-            }
-            Command::Ack(ack) => {
-                let done = service.acknowledge(&key.user_id, &ack).await?;
-                ("ack", "Acknowledged", json!({ "notification_ids": done }))
             }
             // The others are dealt with before.
             _ => {

@@ -12,10 +12,10 @@
 //! meanwhile, which is the back-pressure. The loop executes decisions of `session` and `session::replay`; it makes none.
 
 mod attached;
+mod delivered;
 mod pump;
 mod timing;
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -31,17 +31,18 @@ use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
-use crate::ids::{ClientName, MessageId, NotificationId};
+use crate::ids::{ClientName, MessageId};
 use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::error::Refusal;
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::service::Service;
 use crate::session::{Conversation, Decision, Rules};
 use crate::store::append::Accepted;
 use attached::Attached;
 pub(super) use attached::close_for;
+use delivered::Delivered;
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -90,10 +91,7 @@ pub(super) struct Connection {
     asking: Option<MessageId>,
     /// Queries of this connection that are stored and not sent yet.
     accepted: Vec<(Accepted, Option<ClientName>)>,
-    /// Notifications sent and not acknowledged: repeats are left out.
-    delivered: HashSet<NotificationId>,
-    /// Those among them that this connection acknowledged itself: of these it need not be told.
-    acknowledged: HashSet<NotificationId>,
+    delivered: Delivered,
     drain_until: Option<Instant>,
     began: Instant,
     frames_in: u64,
@@ -121,8 +119,7 @@ impl Connection {
             work: None,
             asking: None,
             accepted: Vec::new(),
-            delivered: HashSet::new(),
-            acknowledged: HashSet::new(),
+            delivered: Delivered::default(),
             drain_until: None,
             began: now,
             frames_in: 0,
@@ -192,11 +189,8 @@ impl Connection {
         let now = Instant::now();
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
-            self.refuse(
-                Refusal::new(ErrorCode::RateLimited, "Too many frames").after(limit.retry_after),
-                None,
-            )
-            .await?;
+            let refusal = self.service.limited(&limit);
+            self.refuse(refusal, None).await?;
             return Err(End::Close(CloseReason::Flooding));
         }
         let Received::Text(text) = received else {
@@ -221,8 +215,8 @@ impl Connection {
     }
 
     fn start(&mut self, frame: ClientFrame) {
-        if let ClientFrame::Command(_, Command::Ack(ack)) = &frame {
-            self.note_acknowledged(ack);
+        if matches!(frame, ClientFrame::Command(_, Command::Ack(_))) {
+            self.delivered.hold();
         }
         let Some(attached) = &self.attached else {
             return;
@@ -266,7 +260,12 @@ impl Connection {
                 for frame in &list {
                     self.send(frame).await?;
                 }
-                Ok(())
+                // Had it been an acknowledgement, it has failed.
+                self.acknowledged(&[]).await
+            }
+            Reply::Acknowledged { done, ids } => {
+                self.send(&done).await?;
+                self.acknowledged(&ids).await
             }
             Reply::Switch { done, opened, after } => {
                 self.send(&done).await?;

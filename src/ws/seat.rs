@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::feed::PresenceBook;
 use crate::ids::{ClientName, ConnectionId, UserId};
 use crate::notify::hub::Hub;
 use crate::notify::mailbox::Mailbox;
 use crate::notify::room::Room;
+use crate::protocol::text::Timestamp;
+use crate::store::connections::Presence;
 
 /// A connection's id and mailbox, and where it has entered with them.
 #[derive(Debug)]
 pub(super) struct Seat {
     hub: Arc<Hub>,
+    book: PresenceBook,
     connection: ConnectionId,
     mailbox: Mailbox,
     user: Option<UserId>,
@@ -20,9 +24,10 @@ pub(super) struct Seat {
 
 impl Seat {
     /// A seat that is nowhere yet.
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, book: PresenceBook) -> Self {
         Self {
             hub,
+            book,
             connection: ConnectionId::new(),
             mailbox: Mailbox::default(),
             user: None,
@@ -53,11 +58,17 @@ impl Seat {
     }
 
     /// Enters a session's room, leaving the one before.
-    pub(super) fn enter_room(&mut self, room: Arc<Room>, device: Option<ClientName>) {
+    pub(super) fn enter_room(&mut self, room: Arc<Room>, device: Option<ClientName>, now: Timestamp) {
         if self.leave_room() {
             // Nobody of the old room writes any more; what it wrote last would be taken for the new one's.
             self.mailbox.forget_session();
         }
+        let presence = Presence {
+            key: room.key().clone(),
+            device: device.clone(),
+            since: now,
+        };
+        self.book.is_here(self.connection, presence);
         room.enter(self.connection, device, self.mailbox.clone());
         self.room = Some(room);
     }
@@ -72,7 +83,9 @@ impl Seat {
 
     /// Leaves everything.
     pub(super) fn leave(&mut self) {
-        self.leave_room();
+        if self.leave_room() {
+            self.book.is_gone(self.connection);
+        }
         if let Some(user) = self.user.take() {
             self.hub.leave(&user, self.connection);
         }

@@ -173,13 +173,14 @@ async fn foreign_ids_over_http_look_like_missing_ones() {
     alice.command("rename", json!({ "title": "hers" })).await;
     let api = Api::new(&node.base, &token("bob"));
     let query = Some(json!({ "content": "mine now?", "id": "q1" }));
-    let probes: [(&str, &str, Option<Value>); 6] = [
+    let probes: [(&str, &str, Option<Value>); 7] = [
         ("GET", "/v1/sessions/ID", None),
         ("PATCH", "/v1/sessions/ID", Some(json!({ "title": "mine" }))),
         ("DELETE", "/v1/sessions/ID", None),
         ("GET", "/v1/sessions/ID/messages", None),
         ("GET", "/v1/sessions/ID/messages?after=0&limit=5", None),
         ("POST", "/v1/sessions/ID/messages", query),
+        ("GET", "/v1/sessions/ID/export", None),
     ];
     for (method, path, body) in probes {
         let missing = uuid::Uuid::now_v7().to_string();
@@ -195,6 +196,15 @@ async fn foreign_ids_over_http_look_like_missing_ones() {
     }
     let mine = api.call("GET", "/v1/sessions", None).await.json();
     assert_eq!(mine["sessions"], json!([]));
+    for (path, field) in [("/v1/search?q=Hello", "matches"), ("/v1/usage", "usage")] {
+        let found = api.call("GET", path, None).await.json();
+        assert_eq!(found[field], json!([]), "{path}");
+    }
+    let receipt = api.call("DELETE", "/v1/users/me", None).await.json();
+    assert_eq!(
+        receipt["total"], 0,
+        "nothing of anybody else's is erased: {receipt}"
+    );
     let before = format!("/v1/sessions?before={}", hers.session);
     let page = api.call("GET", &before, None).await.json();
     assert_eq!(page["sessions"], json!([]));

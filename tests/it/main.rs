@@ -11,7 +11,13 @@ mod connect;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod devices;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod export;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
@@ -29,13 +35,23 @@ mod nodes;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod presence;
+#[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod reliability;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod runs;
+#[cfg(test)]
+mod search;
+#[cfg(test)]
+mod sql;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -133,6 +133,22 @@ pub struct Search {
     pub limit: Option<u32>,
 }
 
+impl Search {
+    /// Checks the words' length.
+    ///
+    /// # Errors
+    /// `invalid_message` when there are none, or too many.
+    pub fn checked(self) -> Result<Self, Refusal> {
+        if (1..=500).contains(&self.q.as_str().trim().len()) {
+            return Ok(self);
+        }
+        Err(Refusal::new(
+            ErrorCode::InvalidMessage,
+            "q must be 1 to 500 bytes",
+        ))
+    }
+}
+
 /// Arguments of `ack`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ack {
@@ -300,14 +316,9 @@ fn limited<T>(args: T, limit: impl Fn(&T) -> Option<u32>) -> Result<T, Refusal> 
 }
 
 fn search(search: Search) -> Result<Search, Refusal> {
-    let length = search.q.as_str().trim().len();
-    if length == 0 || length > 500 {
-        return Err(Refusal::new(
-            ErrorCode::InvalidMessage,
-            "args: q must be 1 to 500 bytes",
-        ));
-    }
-    Ok(search)
+    search
+        .checked()
+        .map_err(|refusal| Refusal::new(refusal.code, format!("args: {}", refusal.content)))
 }
 
 fn ack(args: AckArgs) -> Result<Ack, Refusal> {

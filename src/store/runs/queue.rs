@@ -136,6 +136,7 @@ impl Store {
         key: &SessionKey,
         message: Option<MessageId>,
         client_id: Option<&ClientName>,
+        run: RunId,
         max_queue: u32,
     ) -> Result<RegenerateOutcome, StoreError> {
         let row = sqlx::query!(
@@ -147,7 +148,7 @@ impl Store {
             key.session_id.0,
             message.map(|id| id.0),
             client_id.map(ClientName::as_str),
-            RunId::new().0,
+            run.0,
             MessageId::new().0,
             i32::try_from(max_queue).unwrap_or(i32::MAX),
         )

@@ -32,8 +32,8 @@ impl Store {
             UPDATE agent.sessions
             SET watchers = CASE WHEN $3 = ANY (watchers) THEN watchers ELSE array_append(watchers, $3) END
             WHERE user_id = $1 AND session_id = $2
-            RETURNING session_id, title, model, metadata, last_seq, context_after_seq, active_run_id, fence, created_at,
-                      last_activity_at
+            RETURNING session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
+                      created_at, last_activity_at
             "#,
             key.user_id.as_str(),
             key.session_id.0,

@@ -13,7 +13,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
 use crate::protocol::text::Timestamp;
-use crate::service::{limit_or_off, token_refused};
+use crate::service::token_refused;
 use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
@@ -69,7 +69,9 @@ impl Connection {
         };
         let room = opened.room;
         // Enter first, then take the head: what comes after the head rings the mailbox.
-        self.seat.enter_room(Arc::clone(&room), self.offer.device.clone());
+        let now = self.service.now();
+        self.seat
+            .enter_room(Arc::clone(&room), self.offer.device.clone(), now);
         if room.is_deleted() {
             return Err(End::Close(CloseReason::NoSuchSession));
         }
@@ -89,7 +91,11 @@ impl Connection {
             session_id,
             resumed: opened.resumed,
             head,
-            first_available: if head == Seq::START { Seq::START } else { Seq(1) },
+            first_available: if head == Seq::START {
+                Seq::START
+            } else {
+                room.first()
+            },
             connection_id: self.seat.connection(),
             user_id: principal.user_id.as_str().to_owned().into(),
             protocol: VERSION,
@@ -100,8 +106,7 @@ impl Connection {
             gap: catch_up.gap,
         };
         self.accepted.clear();
-        self.delivered.clear();
-        self.acknowledged.clear();
+        self.delivered.forget();
         self.attached = Some(Attached {
             room,
             cursor: Cursor::new(catch_up.start, head),
@@ -180,10 +185,11 @@ impl Connection {
         session: Option<SessionRef>,
         re: Option<ClientName>,
     ) -> Result<Opened, End> {
-        let max = limit_or_off(self.service.settings.limits.connections_per_user);
-        if !self.seat.enter_user(&principal.user_id, max) {
-            let refusal = Refusal::new(ErrorCode::QuotaExceeded, "Too many connections of this user");
-            self.refuse(refusal, re).await?;
+        if !self
+            .seat
+            .enter_user(&principal.user_id, self.service.max_connections())
+        {
+            self.refuse(self.service.too_many_connections(), re).await?;
             return Err(End::Close(CloseReason::TooManyConnections));
         }
         let wanted = session.or(self.offer.session);

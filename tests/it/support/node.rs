@@ -19,13 +19,14 @@ use super::provider::ScriptedProvider;
 pub(crate) const SECRET: &str = "a secret of the tests, long enough to be one";
 
 /// Settings that make what has to be waited for come soon, and no limit interfere.
-const QUICK: [(&str, &str); 16] = [
+const QUICK: [(&str, &str); 17] = [
     ("OPENROUTER_API_KEY", "sk-or-test-key"),
     ("JWT_SECRET", SECRET),
     ("MODEL", "test/model"),
     ("ALLOWED_MODELS", "test/model,test/other"),
     ("RATE_LIMIT_PER_MINUTE", "0"),
     ("RATE_LIMIT_BURST", "0"),
+    ("COMMANDS_PER_MINUTE", "0"),
     ("FRAMES_PER_SECOND", "0"),
     ("CONNECTIONS_PER_MINUTE_PER_ADDRESS", "0"),
     ("AUTH_FAILURES_PER_MINUTE_PER_ADDRESS", "0"),
@@ -92,6 +93,8 @@ pub(crate) struct TestNode {
     pub(crate) node: Option<Node>,
     pub(crate) database: TestDatabase,
     pub(crate) base: String,
+    /// Where operators connect.
+    pub(crate) admin: String,
 }
 
 impl TestNode {
@@ -106,7 +109,7 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let listen_url = database.url.clone();
+        let listen_url = database.server_url.clone();
         Self::start_with(database, listen_url, scripted, changes).await
     }
 
@@ -117,15 +120,17 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let settings = settings(&scripted.base_url(), &database.url, changes);
+        let settings = settings(&scripted.base_url(), &database.server_url, changes);
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let admin_listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let admin = admin_listener.local_addr().unwrap().to_string();
         let parts = Parts {
             provider: provider(&settings).unwrap(),
-            database_url: database.url.clone(),
+            database_url: database.server_url.clone(),
             listen_url,
             clock: Clock::system(),
             listener,
-            admin: None,
+            admin: Some(admin_listener),
             settings,
         };
         let node = Node::start(parts).await.unwrap();
@@ -134,6 +139,7 @@ impl TestNode {
             node: Some(node),
             database,
             base,
+            admin,
         }
     }
 

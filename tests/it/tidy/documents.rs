@@ -10,13 +10,15 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "migrations/README.md",
+    "docs/sql.md",
+    "examples/notify/README.md",
 ];
 
 /// The cells of the tables' rows under a heading, up to the next heading of its rank.

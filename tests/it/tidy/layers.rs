@@ -6,14 +6,17 @@ use super::{Source, none, sources};
 
 /// The rooms from the ground up. A room may use those of lower floors; of its own only where [`NEIGHBOURS`] says so.
 const FLOORS: [(&str, &[&str]); 8] = [
-    ("leaves", &["cidr", "clock", "ids", "log", "protocol", "secret"]),
+    (
+        "leaves",
+        &["cidr", "clock", "ids", "log", "metrics", "protocol", "secret"],
+    ),
     ("core", &["prompt", "session"]),
     (
         "adapters",
         &["auth", "limits", "llm", "notify", "postgres", "store"],
     ),
     ("orchestration: rooms in step with the store", &["feed"]),
-    ("orchestration: runs", &["runs"]),
+    ("orchestration: work", &["runs", "upkeep"]),
     ("orchestration: verbs", &["service"]),
     ("orchestration: wires", &["http", "ws"]),
     ("composition", &["app", "cli", "config", "shutdown", "telemetry"]),

@@ -1,0 +1,123 @@
+//! What users keep and spend: the sums that limits are compared with, and what is set aside.
+
+use super::{Store, StoreError};
+use crate::ids::{ClientName, RunId, SessionKey, UserId};
+
+/// What a run may take, and what its user's day may come to; a limit of 0 is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve {
+    /// The most tokens.
+    pub tokens: u64,
+    /// Money, in US dollars.
+    pub cost_usd: f64,
+    /// Tokens of a day.
+    pub max_tokens: u64,
+    /// Money of a day, in US dollars.
+    pub max_cost_usd: f64,
+}
+
+fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Sets aside what a run may take. When the day has no room for it, nothing, and the limit's name: `tokens_per_day` or
+    /// `cost_per_day`. Exact over all processes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reserve(
+        &self,
+        key: &SessionKey,
+        run: RunId,
+        reserve: &Reserve,
+    ) -> Result<Option<&'static str>, StoreError> {
+        let over = sqlx::query_scalar!(
+            "SELECT agent.reserve($1, $2, $3, $4, $5, $6, $7)",
+            key.user_id.as_str(),
+            key.session_id.0,
+            run.0,
+            column(reserve.tokens),
+            reserve.cost_usd,
+            column(reserve.max_tokens),
+            reserve.max_cost_usd,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(over.map(|over| match over.as_str() {
+            "tokens_per_day" => "tokens_per_day",
+            _ => "cost_per_day",
+        }))
+    }
+
+    /// Gives back what was set aside for a run that does not come.
+    ///
+    /// # Errors
+    /// When the database fails: it then counts for a minute.
+    pub async fn release_reservation(&self, key: &SessionKey, run: RunId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "DELETE FROM agent.reservations WHERE user_id = $1 AND session_id = $2 AND run_id = $3",
+            key.user_id.as_str(),
+            key.session_id.0,
+            run.0,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Bytes of all texts that a user keeps.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stored_bytes(&self, user: &UserId) -> Result<u64, StoreError> {
+        let bytes = sqlx::query_scalar!(
+            r#"SELECT coalesce(sum(stored_bytes), 0)::bigint AS "bytes!" FROM agent.sessions WHERE user_id = $1"#,
+            user.as_str(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+
+    /// Whether a query under this id of the client's was accepted before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_client_message(&self, key: &SessionKey, id: &ClientName) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (SELECT 1 FROM agent.messages WHERE user_id = $1 AND session_id = $2 AND client_id = $3) AS "known!"
+            "#,
+            key.user_id.as_str(),
+            key.session_id.0,
+            id.as_str(),
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Removes what was set aside two days ago: it counts for nothing any more. At most `limit`; returns how much.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sweep_reservations(&self, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            r#"
+            DELETE FROM agent.reservations
+            WHERE ctid = ANY (ARRAY(
+                SELECT r.ctid FROM agent.reservations AS r
+                WHERE r.created_at < clock_timestamp() - interval '2 days'
+                  AND NOT EXISTS (
+                      SELECT 1 FROM agent.runs AS run
+                      WHERE run.user_id = r.user_id AND run.session_id = r.session_id AND run.run_id = r.run_id
+                        AND run.state IN ('queued', 'running'))
+                LIMIT $1))
+            "#,
+            i64::from(limit),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

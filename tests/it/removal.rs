@@ -1,0 +1,361 @@
+//! What is removed: everything of a user who wants it, and what is older than the operator keeps.
+
+use serde_json::{Value, json};
+use sqlx::{PgPool, Row};
+
+use crate::support::client::TestClient;
+use crate::support::database::TestDatabase;
+use crate::support::eventually;
+use crate::support::http::Api;
+use crate::support::node::{TestNode, token};
+use crate::support::provider::{Script, ScriptedProvider};
+
+/// Runs statements that take nothing.
+async fn execute(pool: &PgPool, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(pool).await.unwrap();
+}
+
+/// In which tables of the schema a text stands, in whatever column.
+async fn traces(pool: &PgPool, text: &str) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'agent'::regnamespace AND relkind IN ('r', 'p')
+         ORDER BY relname",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut found = Vec::new();
+    for table in tables {
+        let sql =
+            format!("SELECT count(*) FROM agent.{table} AS t WHERE strpos(lower(t::text), lower($1)) > 0");
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(text)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        if rows > 0 {
+            found.push(table);
+        }
+    }
+    found
+}
+
+/// A user with something in every table, and in every column that a user fills.
+async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
+    provider.on(
+        "slow",
+        Script::new()
+            .text("marker text ")
+            .wait_for("never")
+            .finish("stop")
+            .done(),
+    );
+    let path = "?device_id=marker-phone";
+    let mut client = TestClient::connect(&node.base, &token("marker-user"), path).await;
+    client.live().await;
+    client.send(&json!({ "type": "query", "id": "marker-1", "content": "marker question", "metadata": { "a": "marker" } })).await;
+    let answer = client.until(|frame| frame["type"] == "response").await;
+    client
+        .send(&json!({ "type": "human_feedback", "id": "f", "message_id": answer["message_id"], "content": "marker comment" }))
+        .await;
+    client.until(|frame| frame["re"] == "f").await;
+    client.command("rename", json!({ "title": "marker title" })).await;
+    client.query("marker-2", "slow").await;
+    client.query("marker-3", "waits").await;
+    sqlx::query(
+        "SELECT agent.notify(user_id => 'marker-user', content => 'marker notice', dedupe_key => 'marker')",
+    )
+    .execute(&node.database.pool)
+    .await
+    .unwrap();
+    // Old enough for the search index.
+    execute(
+        &node.database.pool,
+        "UPDATE agent.messages SET created_at = created_at - interval '1 minute';
+         UPDATE agent.search_progress SET indexed_until = '-infinity';
+         SELECT agent.index_messages(1000);",
+    )
+    .await;
+    client
+}
+
+/// Under a daily limit, so that something is set aside.
+const LIMITED: [(&str, &str); 1] = [("COST_PER_DAY_USD", "100")];
+
+/// The tables that hold something of a user.
+const TABLES_OF_USERS: [&str; 10] = [
+    "chunks",
+    "connections",
+    "feedback",
+    "messages",
+    "notifications",
+    "reservations",
+    "runs",
+    "search_index",
+    "sessions",
+    "usage",
+];
+
+#[tokio::test]
+async fn an_erased_user_leaves_no_trace_in_any_table_and_nobody_else_is_touched() {
+    let provider = ScriptedProvider::start().await;
+    let mut one = TestNode::start(&provider, &LIMITED).await;
+    let mut two = TestNode::start_on(one.database.clone(), &provider, &LIMITED).await;
+    one.listening().await;
+    two.listening().await;
+    let mut bob = one.connect("bob").await;
+    bob.ask("q1", "stays").await;
+    let mut client = full_life(&one, &provider).await;
+    let mut elsewhere = two.resume("marker-user", &client.session, 0).await;
+    elsewhere.live().await;
+    let pool = one.database.pool.clone();
+    eventually("there is something in every table", || async {
+        traces(&pool, "marker").await == TABLES_OF_USERS
+    })
+    .await;
+
+    let api = Api::new(&two.base, &token("marker-user"));
+    let reply = api.call("DELETE", "/v1/users/me", None).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let receipt = reply.json();
+    let rows = receipt["rows_removed"].as_object().unwrap();
+    assert!(rows.keys().eq(TABLES_OF_USERS), "{receipt}");
+    assert!(rows.values().all(|n| n.as_i64().unwrap() > 0), "{receipt}");
+    assert_eq!((&rows["sessions"], &rows["messages"]), (&json!(1), &json!(4)));
+    let total: i64 = rows.values().map(|n| n.as_i64().unwrap()).sum();
+    assert_eq!(
+        (&receipt["total"], &receipt["user_id"]),
+        (&json!(total), &json!("marker-user"))
+    );
+
+    assert_eq!(client.closed().await.0, 4509);
+    assert_eq!(elsewhere.closed().await.0, 4509);
+    eventually("the answer is no longer written", || async {
+        one.node().service().runs.count() == 0
+    })
+    .await;
+    // The closed sockets' rows follow within a second.
+    eventually("nothing is left", || async {
+        traces(&pool, "marker").await.is_empty()
+    })
+    .await;
+    assert_eq!(bob.ask("q2", "is still here").await["seq"], 4);
+
+    // The same person may begin again, as if for the first time.
+    let again = api.call("GET", "/v1/sessions", None).await.json();
+    assert_eq!(again["sessions"], json!([]));
+    two.shut_down().await;
+    one.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_user_is_erased_by_sql_while_connected_with_a_receipt() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &LIMITED).await;
+    node.listening().await;
+    let mut client = full_life(&node, &provider).await;
+    let rows = sqlx::query("SELECT * FROM agent.erase_user('marker-user')")
+        .fetch_all(&node.database.pool)
+        .await
+        .unwrap();
+    let tables: Vec<String> = rows.iter().map(|row| row.get("table_name")).collect();
+    assert_eq!(tables, TABLES_OF_USERS);
+    assert_eq!(client.closed().await.0, 4509);
+    eventually("the answer is no longer written, and nothing is left", || async {
+        node.node().service().runs.count() == 0 && traces(&node.database.pool, "marker").await.is_empty()
+    })
+    .await;
+    node.shut_down().await;
+}
+
+/// Removes what is older than a day, soon.
+const A_DAY: [(&str, &str); 2] = [("RETENTION_DAYS", "1"), ("RETENTION_INTERVAL_MS", "30")];
+
+#[tokio::test]
+async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &A_DAY).await;
+    node.listening().await;
+    let mut client = node.connect("alice").await;
+    for n in 1..=3 {
+        client.ask(&format!("q{n}"), &format!("question {n}")).await;
+    }
+    client
+        .send(&json!({ "type": "human_feedback", "id": "f", "rating": 1,
+        "message_id": client.frames.iter().find(|frame| frame["seq"] == 2).unwrap()["message_id"] }))
+        .await;
+    client.until(|frame| frame["re"] == "f").await;
+    execute(
+        &node.database.pool,
+        "UPDATE agent.messages SET created_at = created_at - interval '2 days' WHERE seq <= 4",
+    )
+    .await;
+    eventually("the first two turns are gone", || async {
+        node.database.count("SELECT first_seq FROM agent.sessions").await == 5
+    })
+    .await;
+    for (sql, left) in [
+        ("SELECT count(*) FROM agent.messages", 2),
+        ("SELECT count(*) FROM agent.runs", 1),
+        ("SELECT count(*) FROM agent.feedback", 0),
+        ("SELECT count(*) FROM agent.usage", 3),
+    ] {
+        assert_eq!(node.database.count(sql).await, left, "{sql}");
+    }
+    // Whoever was connected goes on, and whoever comes learns where the session begins now.
+    assert_eq!(client.ask("q4", "question 4").await["seq"], 8);
+    for (after, gap) in [
+        ("&after=0", json!({ "from": 1, "to": 4 })),
+        ("&after=4", Value::Null),
+        ("", Value::Null),
+    ] {
+        let query = format!("?session_id={}{after}", client.session);
+        let mut late = TestClient::connect(&node.base, &token("alice"), &query).await;
+        late.live().await;
+        let welcome = &late.frames[0];
+        assert_eq!(
+            (&welcome["first_available"], &welcome["gap"]),
+            (&json!(5), &gap),
+            "{welcome}"
+        );
+        let seqs: Vec<&Value> = late
+            .frames
+            .iter()
+            .map(|frame| &frame["seq"])
+            .filter(|seq| !seq.is_null())
+            .collect();
+        assert_eq!(seqs, [5, 6, 7, 8]);
+    }
+    // The model is sent what is left.
+    let prompt = provider.requests().last().unwrap().body["messages"].to_string();
+    assert!(
+        !prompt.contains("question 2") && prompt.contains("question 3"),
+        "{prompt}"
+    );
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn old_sessions_are_removed_with_everything_but_their_costs_and_their_sockets_told() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &A_DAY).await;
+    node.listening().await;
+    let mut old = node.connect("alice").await;
+    old.ask("q1", "long ago").await;
+    let mut young = node.connect("alice").await;
+    young.ask("q1", "just now").await;
+    sqlx::query(
+        "WITH aged AS (UPDATE agent.sessions SET last_activity_at = last_activity_at - interval '2 days' WHERE session_id = $1)
+         UPDATE agent.messages SET created_at = created_at - interval '2 days' WHERE session_id = $1",
+    )
+    .bind(old.session.parse::<uuid::Uuid>().unwrap())
+    .execute(&node.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(old.closed().await.0, 4509);
+    let left: Vec<String> = sqlx::query_scalar("SELECT session_id::text FROM agent.sessions")
+        .fetch_all(&node.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, [young.session.clone()]);
+    assert_eq!(traces(&node.database.pool, &old.session).await, ["usage"]);
+    assert_eq!(young.ask("q2", "still here").await["seq"], 4);
+    node.shut_down().await;
+}
+
+/// Two sessions of 30 messages that are 30, 29 … days old; the first one's last query waits for its run since day 5.
+async fn two_old_sessions(pool: &PgPool) {
+    execute(
+        pool,
+        "INSERT INTO agent.sessions (user_id, session_id, last_seq, last_activity_at)
+         SELECT 'u', ('00000000-0000-7000-8000-00000000000' || s)::uuid, 30, clock_timestamp() - interval '1 day'
+         FROM generate_series(1, 2) AS s;
+         INSERT INTO agent.messages (user_id, session_id, seq, message_id, role, content, created_at)
+         SELECT 'u', session_id, n, gen_random_uuid(), 'user', 'text', clock_timestamp() - make_interval(days => 31 - n)
+         FROM agent.sessions, generate_series(1, 30) AS n;
+         INSERT INTO agent.runs (user_id, session_id, run_id, state, query_message_id, query_seq, answer_message_id, priority,
+                                 queue_order, queued_at)
+         SELECT user_id, session_id, gen_random_uuid(), 'queued', message_id, seq, gen_random_uuid(), 2, seq, created_at
+         FROM agent.messages WHERE seq = 10 AND session_id = '00000000-0000-7000-8000-000000000001';",
+    )
+    .await;
+}
+
+async fn prune(pool: &PgPool, limit: i32) -> Vec<(String, i64)> {
+    sqlx::query_as(
+        "SELECT right(session_id::text, 1), removed
+         FROM agent.prune_messages(clock_timestamp() - interval '5.5 days', $1) ORDER BY 1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn removing_goes_from_the_front_in_small_steps_and_not_past_a_question_that_waits() {
+    let database = TestDatabase::new().await;
+    two_old_sessions(&database.pool).await;
+    let steps = [prune(&database.pool, 12).await, prune(&database.pool, 12).await];
+    assert!(
+        steps.iter().flatten().all(|(_, removed)| *removed <= 12),
+        "{steps:?}"
+    );
+    while !prune(&database.pool, 100).await.is_empty() {}
+    let left: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+        "SELECT right(session_id::text, 1), first_seq, min(seq), count(*)
+         FROM agent.sessions JOIN agent.messages USING (user_id, session_id) GROUP BY 1, 2 ORDER BY 1",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    assert_eq!(left, [("1".to_owned(), 10, 10, 21), ("2".to_owned(), 26, 26, 5)]);
+}
+
+#[tokio::test]
+async fn removing_waits_for_nobody_who_writes() {
+    let database = TestDatabase::new().await;
+    two_old_sessions(&database.pool).await;
+    let mut writer = database.pool.begin().await.unwrap();
+    sqlx::query(
+        "SELECT 1 FROM agent.sessions WHERE session_id = '00000000-0000-7000-8000-000000000002' FOR UPDATE",
+    )
+    .execute(&mut *writer)
+    .await
+    .unwrap();
+    // It would wait for ever.
+    assert_eq!(prune(&database.pool, 100).await, [("1".to_owned(), 9)]);
+    writer.rollback().await.unwrap();
+    assert_eq!(prune(&database.pool, 100).await, [("2".to_owned(), 25)]);
+}
+
+#[tokio::test]
+async fn notifications_go_once_they_are_done_and_those_who_wait_stay() {
+    let database = TestDatabase::new().await;
+    execute(
+        &database.pool,
+        "INSERT INTO agent.notifications (user_id, content, created_at, acknowledged_at, expires_at, dedupe_key) VALUES
+             ('u', 'seen long ago', now() - interval '40 days', now() - interval '35 days', NULL, 'a'),
+             ('u', 'expired long ago', now() - interval '40 days', NULL, now() - interval '35 days', 'b'),
+             ('u', 'seen lately', now() - interval '40 days', now() - interval '5 days', NULL, 'c'),
+             ('u', 'waits', now() - interval '40 days', NULL, NULL, 'd')",
+    )
+    .await;
+    let mut gone = Vec::new();
+    for (done, created) in [(Some(30), None), (None, None), (None, Some(30))] {
+        let n: i64 = sqlx::query_scalar(
+            "SELECT agent.prune_notifications(now() - make_interval(days => $1), now() - make_interval(days => $2), 100)",
+        )
+        .bind(done)
+        .bind(created)
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+        gone.push(n);
+    }
+    assert_eq!(
+        gone,
+        [2, 0, 2],
+        "done long ago; nothing asked for; older than that whatever became of it"
+    );
+}
