@@ -10,10 +10,10 @@ use super::eventually;
 const KEY: i64 = 7;
 
 /// The words of the statement that reads rows for delivery.
-pub(crate) const DELIVERY: &str = "%n.notification_id = ANY (%";
+pub(crate) const DELIVERY: &str = "%WHERE notification_id = ANY (%";
 
 /// The words of the statement that reads what is pending for a user who connects.
-pub(crate) const PENDING: &str = "%AS newest%";
+pub(crate) const PENDING: &str = "%NOT IN (SELECT unnest(%";
 
 /// A gate in a database.
 pub(crate) struct Gate {
