@@ -13,12 +13,14 @@ mod queries;
 #[path = "../support/server.rs"]
 mod server;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use sqlx::{Connection, PgConnection};
 
 use corpus::Corpus;
 
 const MESSAGES: usize = 1_000_000;
+/// Fewer, and the longest history is too short for the words to be looked up.
+const FEWEST: usize = 50_000;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -26,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
         Some(number) => number.parse().context("SEARCH_MESSAGES")?,
         None => MESSAGES,
     };
+    ensure!(messages >= FEWEST, "SEARCH_MESSAGES must be at least {FEWEST}");
     server::on_a_server(async |url| measure(url, messages).await).await
 }
 

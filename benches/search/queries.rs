@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use anyhow::ensure;
-use sqlx::PgConnection;
+use anyhow::{Context, ensure};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
 use super::corpus::{BIG, Corpus, EARLY, Vocabulary};
@@ -142,15 +142,41 @@ pub(crate) async fn compare(connection: &mut PgConnection, corpus: &Corpus) -> a
     Ok(())
 }
 
-/// Fails unless searches go by the index of words, and prints the lines of the plans that say so.
+/// Fails unless searches in a long history go by the indexes that are meant for it, in plans for one user and in plans that
+/// are kept. Prints the lines that say so.
 pub(crate) async fn check_plans(connection: &mut PgConnection, corpus: &Corpus) -> anyhow::Result<()> {
-    let plan: Vec<String> = sqlx::query_scalar("EXPLAIN SELECT * FROM agent.search($1, $2)")
-        .bind(BIG)
-        .bind(corpus.vocabulary.of_rank(5))
+    println!("\nHow a search for two words goes, by a user with a tenth of all");
+    let words = Kind::TwoWords.words(&corpus.vocabulary, 0);
+    for mode in ["force_custom_plan", "force_generic_plan"] {
+        let plan = plan(connection, mode, &words).await?;
+        println!("  {mode}");
+        for index in ["search_index_newest", "search_index_words"] {
+            let used = plan
+                .iter()
+                .find(|line| line.contains(&format!(" {index} ")) && !line.contains("never executed"))
+                .with_context(|| format!("no search went by {index}:\n{}", plan.join("\n")))?;
+            println!("    {}", used.trim_start_matches([' ', '-', '>']));
+        }
+    }
+    Ok(())
+}
+
+async fn plan(connection: &mut PgConnection, mode: &str, words: &str) -> sqlx::Result<Vec<String>> {
+    let prepare = format!(
+        "SET plan_cache_mode = {mode}; PREPARE search (text, text) AS {}",
+        Way::Index.sql()
+    );
+    sqlx::raw_sql(AssertSqlSafe(prepare))
+        .execute(&mut *connection)
+        .await?;
+    let explain = format!("EXPLAIN (ANALYZE, COSTS OFF) EXECUTE search ('{BIG}', '{words}')");
+    let lines = sqlx::raw_sql(AssertSqlSafe(explain))
         .fetch_all(&mut *connection)
         .await?;
-    println!("{plan:#?}");
-    Ok(())
+    sqlx::raw_sql("DEALLOCATE search; RESET plan_cache_mode")
+        .execute(connection)
+        .await?;
+    lines.iter().map(|line| line.try_get(0)).collect()
 }
 
 /// The user of the beginning, whose history does not grow with everybody's.
