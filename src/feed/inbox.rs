@@ -24,8 +24,10 @@ const LIMIT: u32 = 20_000;
 /// Rows read, and put into conversations, at a time.
 const BATCH: usize = 500;
 
-/// The least time between two looks, so that a flood of hints makes a steady rate of looks.
-const GAP: Duration = Duration::from_millis(1);
+/// The least time between two looks, so that a flood of hints makes a steady rate of looks. At 1,000 inserts a second the CPU
+/// time of node and Postgres together was 6.9 s in 12 s with 1 ms, 6.2 with 2, 5.7 with 3, 5.5 with 5, and half of the rows were there
+/// after 4.5, 4.8, 6.5, 8.7 ms (medians of five runs, two cores); what 32 services can insert was the same with all.
+const GAP: Duration = Duration::from_millis(2);
 
 /// After a failure.
 const AGAIN: Duration = Duration::from_millis(250);

@@ -150,8 +150,7 @@ impl Store {
             SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
                    content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
                    greatest(created_at, deliver_after) AS "due_at!"
-            FROM agent.pending_notifications
-            WHERE notification_id = ANY ($1) AND due
+            FROM agent.deliverable($1)
             ORDER BY created_at, notification_id
             "#,
             &ids,

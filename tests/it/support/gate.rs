@@ -10,7 +10,7 @@ use super::eventually;
 const KEY: i64 = 7;
 
 /// The words of the statement that reads rows for delivery.
-pub(crate) const DELIVERY: &str = "%WHERE notification_id = ANY (%";
+pub(crate) const DELIVERY: &str = "%agent.deliverable(%";
 
 /// The words of the statement that reads what is pending for a user who connects.
 pub(crate) const PENDING: &str = "%NOT IN (SELECT unnest(%";
