@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_websocket::protocol::text::sha256_hex;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -282,14 +283,10 @@ async fn no_ticket_reaches_the_log() {
         log.contains("a token was refused"),
         "it logs at this level: {log}"
     );
-    let hash = hex(&Sha256::digest(&used));
+    let hash = sha256_hex(&used);
     for secret in [used.as_str(), &old, &"e".repeat(64), &hash, &token] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a reader of the table sees.
