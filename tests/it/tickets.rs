@@ -243,6 +243,37 @@ async fn a_ticket_is_made_with_a_token_only_and_is_no_token_itself() {
 }
 
 #[tokio::test]
+async fn t4_a_ticket_opens_nothing_for_a_page_of_another_origin_and_is_not_used_up_by_it() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    let ticket = ticket(&node.base, &token("alice")).await;
+    let path = format!("/v1/ws?ticket={ticket}");
+    for headers in [
+        vec![("origin", "https://evil.example.com")],
+        vec![("origin", "null"), ("sec-websocket-protocol", "agentws.v1")],
+    ] {
+        let refused = TestClient::open(&node.base, &path, &headers).await.err().unwrap();
+        assert_eq!(refused.status, 403, "{headers:?}");
+    }
+    open(&node.base, &ticket).await.unwrap().welcome().await;
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn guessing_tickets_spends_the_addresss_failures_and_uses_up_no_good_one() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[("AUTH_FAILURES_PER_MINUTE_PER_ADDRESS", "3")]).await;
+    let good = ticket(&node.base, &token("alice")).await;
+    for n in 0..3 {
+        let guessed = format!("{n:064x}");
+        assert_eq!(open(&node.base, &guessed).await.err().unwrap().status, 401);
+    }
+    assert_eq!(open(&node.base, &good).await.err().unwrap().status, 429);
+    assert_eq!(node.database.count("SELECT count(*) FROM agent.tickets").await, 1);
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn nobody_hoards_tickets() {
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
