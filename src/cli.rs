@@ -105,10 +105,10 @@ pub struct NotifyArgs {
 
 /// Arguments of `revoke`.
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true, multiple = true, args = ["user", "token_id", "issued_before"])]
 pub struct RevokeArgs {
     /// A user's tokens, issued until now; running and waiting answers stop too.
     #[arg(long, value_name = "USER", value_parser = UserId::new)]
+    #[arg(required_unless_present_any = ["token_id", "issued_before"])]
     pub user: Option<UserId>,
 
     /// One token, by its jti; with --user, only that user's.

@@ -258,7 +258,7 @@ async fn an_answer_that_was_asked_for_while_the_revocation_spread_stops_too() {
     again.query("q1", "slow").await;
     again.until(|frame| frame["type"] == "delta").await;
     revoke_token(&node.database.pool, Uuid::new_v4()).await;
-    provider.pause(Duration::from_secs(1)).await;
+    provider.pause(A_SECOND).await;
     assert_eq!(
         node.database
             .count("SELECT count(*) FROM agent.runs WHERE state = 'running'")

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_websocket::protocol::text::sha256_hex;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -242,6 +243,37 @@ async fn a_ticket_is_made_with_a_token_only_and_is_no_token_itself() {
 }
 
 #[tokio::test]
+async fn t4_a_ticket_opens_nothing_for_a_page_of_another_origin_and_is_not_used_up_by_it() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    let ticket = ticket(&node.base, &token("alice")).await;
+    let path = format!("/v1/ws?ticket={ticket}");
+    for headers in [
+        vec![("origin", "https://evil.example.com")],
+        vec![("origin", "null"), ("sec-websocket-protocol", "agentws.v1")],
+    ] {
+        let refused = TestClient::open(&node.base, &path, &headers).await.err().unwrap();
+        assert_eq!(refused.status, 403, "{headers:?}");
+    }
+    open(&node.base, &ticket).await.unwrap().welcome().await;
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn guessing_tickets_spends_the_addresss_failures_and_uses_up_no_good_one() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[("AUTH_FAILURES_PER_MINUTE_PER_ADDRESS", "3")]).await;
+    let good = ticket(&node.base, &token("alice")).await;
+    for n in 0..3 {
+        let guessed = format!("{n:064x}");
+        assert_eq!(open(&node.base, &guessed).await.err().unwrap().status, 401);
+    }
+    assert_eq!(open(&node.base, &good).await.err().unwrap().status, 429);
+    assert_eq!(node.database.count("SELECT count(*) FROM agent.tickets").await, 1);
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn nobody_hoards_tickets() {
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
@@ -282,17 +314,10 @@ async fn no_ticket_reaches_the_log() {
         log.contains("a token was refused"),
         "it logs at this level: {log}"
     );
-    let hash = hex(&Sha256::digest(&used));
+    let hash = sha256_hex(&used);
     for secret in [used.as_str(), &old, &"e".repeat(64), &hash, &token] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 /// What a reader of the table sees.

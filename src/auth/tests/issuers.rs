@@ -3,9 +3,12 @@
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use super::super::{AuthError, AuthSettings, IssuerSettings, KeySource, PublicKey};
+use super::super::{
+    AuthError, AuthSettings, Authenticator, IssuerSettings, JwksPolicy, JwksUrl, KeySource, PublicKey,
+};
 use super::fixture::ED25519_PUBLIC_PEM;
 use super::{claims, ed25519, issuer, sign, verify_with};
+use crate::clock::Clock;
 use crate::secret::Secret;
 
 const ONE: &str = "https://one.test";
@@ -103,4 +106,23 @@ async fn a_prefix_alone_is_nobody_and_the_whole_id_keeps_to_its_length() {
         user(&token(&json!(ONE), ONE, &longer)).await,
         Err(AuthError::Subject)
     );
+}
+
+#[test]
+fn the_users_of_one_issuer_do_not_wait_for_another_that_is_away() {
+    let away = |name: &str| IssuerSettings {
+        keys: KeySource::Published {
+            url: JwksUrl::new("https://away.test/jwks").unwrap(),
+            policy: JwksPolicy::default(),
+        },
+        issuer: Some(name.into()),
+        ..settings().issuers.remove(0)
+    };
+    let is_ready = |issuers: Vec<IssuerSettings>| {
+        let settings = AuthSettings { issuers };
+        let (authenticator, _refreshers) = Authenticator::from_settings(&settings, Clock::system()).unwrap();
+        authenticator.is_ready()
+    };
+    assert!(is_ready(vec![away(ONE), settings().issuers.remove(1)]));
+    assert!(!is_ready(vec![away(ONE), away(TWO)]));
 }
