@@ -17,6 +17,8 @@ mod export;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http_api;
