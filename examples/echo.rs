@@ -20,13 +20,12 @@ async fn main() -> anyhow::Result<()> {
         .unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let listener = listen::bind(address.parse()?)?;
     println!("ECHO {}", listener.local_addr()?);
-    let tasks = Tasks::new();
     let peers = Peers {
         trusted: Arc::from([]),
         inbound: None,
     };
     tokio::select! {
-        () = listen::serve(listener, echo::router(tasks.clone()), peers, tasks) => {}
+        () = listen::serve(listener, echo::router(), peers, Tasks::new()) => {}
         // Until the starter kills us, or is dead itself.
         _ = spawn_blocking(|| std::io::stdin().read_line(&mut String::new())) => {}
     }

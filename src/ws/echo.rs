@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Extension;
 use axum::extract::ws::{Message, WebSocketUpgrade};
-use axum::extract::{Extension, State};
 use axum::response::Response;
 use axum::routing::any;
 
@@ -16,7 +16,6 @@ use super::bounded;
 use super::socket::{End, Received, Socket, Timing};
 use crate::http::meter::InboundBytes;
 use crate::protocol::close::CloseReason;
-use crate::shutdown::Tasks;
 
 /// The largest message, in bytes: the suite's largest.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -31,17 +30,13 @@ const TIMING: Timing = Timing {
 };
 
 /// The one route.
-pub fn router(tasks: Tasks) -> Router {
-    Router::new().route("/", any(open)).with_state(tasks)
+pub fn router() -> Router {
+    Router::new().route("/", any(open))
 }
 
-async fn open(
-    State(tasks): State<Tasks>,
-    Extension(inbound): Extension<InboundBytes>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+async fn open(Extension(inbound): Extension<InboundBytes>, upgrade: WebSocketUpgrade) -> Response {
     bounded(upgrade, MAX_MESSAGE_BYTES, MAX_WRITE_BUFFER_BYTES)
-        .on_upgrade(move |socket| tasks.track(serve(Socket::new(socket, TIMING, inbound))))
+        .on_upgrade(move |socket| serve(Socket::new(socket, TIMING, inbound)))
 }
 
 async fn serve(mut socket: Socket) {

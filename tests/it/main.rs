@@ -21,6 +21,8 @@ mod export;
 #[cfg(test)]
 mod frames;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http_api;
