@@ -20,6 +20,12 @@ CREATE TABLE agent.notifications (
     inserted_by     xid8 NOT NULL DEFAULT pg_current_xact_id(),
     acknowledged_by xid8,
     CONSTRAINT notifications_in_context_needs_session CHECK (NOT in_context OR session_id IS NOT NULL),
+    -- Nobody has such an id, and no node could read the row: one would stop the delivery of all.
+    CONSTRAINT notifications_user_id_is_one_line CHECK (user_id !~ '[\u0001-\u001F\u007F-\u009F]'),
+    -- What JSON's readers take: they stop at a depth, and at numbers beyond a double's.
+    CONSTRAINT notifications_data_is_readable CHECK (
+        NOT jsonb_path_exists(data, '$.**{33 to last}')
+        AND NOT jsonb_path_exists(data, '$.** ? (@.type() == "number" && (@ > 1.7e308 || @ < -1.7e308))')),
     CONSTRAINT notifications_dedupe UNIQUE (user_id, dedupe_key)
 );
 -- What a user has not acknowledged yet: read at each connect.
@@ -46,7 +52,7 @@ COMMENT ON COLUMN agent.notifications.session_id IS 'The session that it is abou
 COMMENT ON COLUMN agent.notifications.kind IS 'Your word for what it is: 1 to 64 of A-Z a-z 0-9 _ . : -';
 COMMENT ON COLUMN agent.notifications.title IS 'A heading, at most 1 KiB.';
 COMMENT ON COLUMN agent.notifications.content IS 'The text, 1 byte to 32 KiB.';
-COMMENT ON COLUMN agent.notifications.data IS 'Your own data, at most 16 KiB.';
+COMMENT ON COLUMN agent.notifications.data IS 'Your own data, at most 16 KiB, 32 levels deep, its numbers no larger than a double.';
 COMMENT ON COLUMN agent.notifications.priority IS 'high, normal or low: the order of delivery at a connect.';
 COMMENT ON COLUMN agent.notifications.dedupe_key IS 'Unique a user: use ON CONFLICT (user_id, dedupe_key) DO NOTHING.';
 COMMENT ON COLUMN agent.notifications.collapse_key IS 'Of several undelivered rows with the same key the newest counts.';

@@ -1,5 +1,7 @@
 //! Notifications: insert a row, reach the user.
 
+mod hostile_rows;
+
 use serde_json::json;
 
 use crate::support::database::TestDatabase;
@@ -197,6 +199,8 @@ async fn what_the_table_refuses_is_refused_in_the_callers_transaction() {
         ("title", "repeat('x', 1025)"),
         ("content", "''"),
         ("data", "jsonb_build_object('x', repeat('x', 20000))"),
+        ("data", r#"'{"n": 1e400}'"#),
+        ("data", "(repeat('[', 40) || repeat(']', 40))::jsonb"),
         ("dedupe_key", "''"),
         ("in_context", "true"),
     ] {

@@ -8,6 +8,7 @@ use time::macros::datetime;
 
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::ErrorCode;
+use crate::protocol::notice::Notice;
 use crate::protocol::text::{Text, Timestamp, check_json, sha256_hex, utf16_len};
 
 /// The codes of the contract, in its order.
@@ -237,6 +238,29 @@ fn an_object_is_bounded_in_size_and_depth_and_holds_no_nul() {
         json!({ "a": [["\0"]] }),
     ] {
         assert!(check_json(&object(bad.clone())).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_notices_data_is_what_the_table_takes() {
+    let checked = |data: Value| {
+        let notice = json!({ "user_id": "u", "content": "c", "data": data });
+        serde_json::from_value::<Notice>(notice).unwrap().check()
+    };
+    for good in [
+        json!({}),
+        nested(32),
+        json!({ "a": "\\\\u0000" }),
+        json!({ "n": 1e308 }),
+    ] {
+        assert_eq!(checked(good.clone()), Ok(()), "{good}");
+    }
+    for bad in [
+        nested(33),
+        json!({ "a": "\0" }),
+        json!({ "a": ["v".repeat(12 * 1024)] }),
+    ] {
+        assert!(checked(bad.clone()).is_err(), "{bad}");
     }
 }
 
