@@ -32,6 +32,7 @@ use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
 use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
+use crate::secret::{DatabaseUrl, Secret};
 use crate::service::{Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
@@ -49,9 +50,9 @@ pub struct Parts {
     /// All settings.
     pub settings: Settings,
     /// The database.
-    pub database_url: String,
+    pub database_url: DatabaseUrl,
     /// The same database, directly.
-    pub listen_url: String,
+    pub listen_url: DatabaseUrl,
     /// Who writes the answers.
     pub provider: Provider,
     /// The time.
@@ -117,9 +118,8 @@ fn run_policy(settings: &Settings) -> RunPolicy {
         user_pepper: settings
             .provider
             .api_key
-            .as_ref()
-            .map(|key| key.expose().to_owned())
-            .unwrap_or_default(),
+            .clone()
+            .unwrap_or_else(|| Secret::new("")),
     }
 }
 
@@ -131,7 +131,7 @@ impl Node {
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let settings = &parts.settings;
         let tasks = Tasks::new();
-        let store = Store::connect(&parts.database_url, settings.database.max_connections).await?;
+        let store = Store::connect(parts.database_url.expose(), settings.database.max_connections).await?;
         anyhow::ensure!(
             store.is_migrated().await?,
             "the database's schema is not this version's: run `agent-websocket migrate`"
@@ -145,7 +145,7 @@ impl Node {
             .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
-        beside::listen(&service, &inbox, parts.listen_url.clone());
+        beside::listen(&service, &inbox, parts.listen_url.expose().to_owned());
         beside::housekeep(&service);
         beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
@@ -154,6 +154,7 @@ impl Node {
             "accept",
             http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()),
         );
+        let admin_address = parts.admin.as_ref().map(TcpListener::local_addr).transpose()?;
         if let Some(admin) = parts.admin {
             let router = http::admin_router(Arc::clone(&service));
             tasks.spawn(
@@ -161,7 +162,8 @@ impl Node {
                 http::listen::serve(admin, router, trusted, tasks.clone()),
             );
         }
-        tracing::info!(%node, %address, "serving");
+        let admin = admin_address.map(tracing::field::display);
+        tracing::info!(%node, %address, admin, "serving");
         Ok(Self { service, address })
     }
 

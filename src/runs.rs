@@ -48,6 +48,7 @@ use crate::log::Claimed;
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::notifier::{Hint, Notifier};
+use crate::secret::Secret;
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::Appender;
@@ -110,7 +111,7 @@ pub struct RunPolicy {
     /// How often to look for work without a hint.
     pub poll: Duration,
     /// Makes the name of a user towards the provider: nobody without it can tell who is meant.
-    pub user_pepper: String,
+    pub user_pepper: Secret,
 }
 
 /// What runs need of the process.

@@ -58,7 +58,7 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
         messages: prompt.messages,
         temperature: policy.temperature,
         max_tokens: policy.max_tokens,
-        user: sha256_hex(&format!("{}\0{}", policy.user_pepper, run.key.user_id)),
+        user: sha256_hex(&format!("{}\0{}", policy.user_pepper.expose(), run.key.user_id)),
         session: run.key.session_id.to_string(),
     };
     Ok(Some(Prepared {

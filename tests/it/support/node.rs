@@ -9,7 +9,7 @@ use agent_websocket::clock::Clock;
 use agent_websocket::config::{Mode, Settings};
 use agent_websocket::http::listen;
 use agent_websocket::ids::UserId;
-use agent_websocket::secret::Secret;
+use agent_websocket::secret::{DatabaseUrl, Secret};
 
 use super::client::TestClient;
 use super::database::TestDatabase;
@@ -126,8 +126,8 @@ impl TestNode {
         let admin = admin_listener.local_addr().unwrap().to_string();
         let parts = Parts {
             provider: provider(&settings).unwrap(),
-            database_url: database.url.clone(),
-            listen_url,
+            database_url: DatabaseUrl::new(&database.url).unwrap(),
+            listen_url: DatabaseUrl::new(&listen_url).unwrap(),
             clock: Clock::system(),
             listener,
             admin: Some(admin_listener),
