@@ -88,6 +88,24 @@ pub(super) fn holds_nul(written: &str) -> bool {
     written.replace("\\\\", "").contains("\\u0000")
 }
 
+/// What is wrong with a client's JSON, in one line for the client. Names of fields are repeated, values are not: a token in
+/// the wrong place would come back in a frame that clients log as an error.
+pub fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let without = |begin: &str, end: &str, instead: &str| {
+        let (head, rest) = text.split_once(begin)?;
+        let (_, tail) = rest.rsplit_once(end)?;
+        Some(format!("{head}{instead}{tail}"))
+    };
+    without("string \"", "\", expected", "string, expected")
+        .or_else(|| without("unknown variant `", "`, expected", "unknown word, expected"))
+        .unwrap_or(text)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
+}
+
 /// How many UTF-16 code units a text has: JavaScript's `length`, the unit of `offset` and `length`.
 pub fn utf16_len(text: &str) -> u64 {
     if text.is_ascii() {

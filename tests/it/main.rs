@@ -25,6 +25,8 @@ mod inbox;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;

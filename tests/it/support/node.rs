@@ -88,6 +88,20 @@ pub(crate) fn settings(provider_url: &str, database_url: &str, changes: &[(&str,
     })
 }
 
+/// What a test's node is built from, on free ports.
+pub(crate) fn parts(settings: Settings, database_url: &str, listen_url: &str) -> Parts {
+    let bind = || listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Parts {
+        provider: provider(&settings).unwrap(),
+        database_url: DatabaseUrl::new(database_url).unwrap(),
+        listen_url: DatabaseUrl::new(listen_url).unwrap(),
+        clock: Clock::system(),
+        listener: bind(),
+        admin: Some(bind()),
+        settings,
+    }
+}
+
 /// A node, its database and its provider.
 pub(crate) struct TestNode {
     pub(crate) node: Option<Node>,
@@ -121,18 +135,8 @@ impl TestNode {
         changes: &[(&str, &str)],
     ) -> Self {
         let settings = settings(&scripted.base_url(), &database.url, changes);
-        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let admin_listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let admin = admin_listener.local_addr().unwrap().to_string();
-        let parts = Parts {
-            provider: provider(&settings).unwrap(),
-            database_url: DatabaseUrl::new(&database.url).unwrap(),
-            listen_url: DatabaseUrl::new(&listen_url).unwrap(),
-            clock: Clock::system(),
-            listener,
-            admin: Some(admin_listener),
-            settings,
-        };
+        let parts = parts(settings, &database.url, &listen_url);
+        let admin = parts.admin.as_ref().unwrap().local_addr().unwrap().to_string();
         let node = Node::start(parts).await.unwrap();
         let base = node.address().to_string();
         Self {
