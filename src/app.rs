@@ -100,6 +100,7 @@ fn run_policy(settings: &Settings) -> RunPolicy {
     let agent = &settings.agent;
     RunPolicy {
         model: agent.model.clone(),
+        allowed_models: agent.allowed_models.clone(),
         fallbacks: agent.model_fallbacks.clone(),
         temperature: agent.temperature,
         max_tokens: agent.max_tokens,

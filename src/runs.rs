@@ -88,6 +88,8 @@ impl StopSignal {
 pub struct RunPolicy {
     /// The model where neither the query nor the session names one.
     pub model: String,
+    /// Models that a client may have chosen, this one among them.
+    pub allowed_models: Vec<String>,
     /// Models to ask when it fails.
     pub fallbacks: Vec<String>,
     /// How freely the model writes.

@@ -47,10 +47,11 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
         return Ok(None);
     };
     let prompt = prompt::build(&recent, &query, session.context_after, &policy.window);
-    let model = run
-        .model
-        .clone()
-        .or(session.model)
+    // What was allowed when it was chosen may not be any more: the operator's word of today counts.
+    let model = [run.model.clone(), session.model]
+        .into_iter()
+        .flatten()
+        .find(|model| policy.allowed_models.contains(model))
         .unwrap_or_else(|| policy.model.clone());
     let request = Request {
         model,

@@ -53,6 +53,8 @@ mod search;
 #[cfg(test)]
 mod sql;
 #[cfg(test)]
+mod steering;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
