@@ -10,7 +10,7 @@ CREATE TABLE agent.notifications (
     title           text CHECK (octet_length(title) <= 1024),
     content         text NOT NULL CHECK (octet_length(content) BETWEEN 1 AND 32768),
     data            jsonb CHECK (octet_length(data::text) <= 16384)
-                          CONSTRAINT notifications_data_depth CHECK (NOT jsonb_path_exists(data, '$.**{64}'))
+                          CONSTRAINT notifications_data_depth CHECK (NOT jsonb_path_exists(data, '$.**{33}'))
                           CONSTRAINT notifications_data_numbers
                               CHECK (NOT jsonb_path_exists(data, '$.** ? (@ > 1e308 || @ < -1e308)')),
     priority        text NOT NULL DEFAULT 'normal' CHECK (priority IN ('high', 'normal', 'low')),
@@ -52,7 +52,7 @@ COMMENT ON COLUMN agent.notifications.session_id IS 'The session that it is abou
 COMMENT ON COLUMN agent.notifications.kind IS 'Your word for what it is: 1 to 64 of A-Z a-z 0-9 _ . : -';
 COMMENT ON COLUMN agent.notifications.title IS 'A heading, at most 1 KiB.';
 COMMENT ON COLUMN agent.notifications.content IS 'The text, 1 byte to 32 KiB.';
-COMMENT ON COLUMN agent.notifications.data IS 'Your own data, at most 16 KiB, 64 levels, numbers up to 1e308.';
+COMMENT ON COLUMN agent.notifications.data IS 'Your own data, at most 16 KiB, 32 levels deep, its numbers no larger than a double.';
 COMMENT ON COLUMN agent.notifications.priority IS 'high, normal or low: the order of delivery at a connect.';
 COMMENT ON COLUMN agent.notifications.dedupe_key IS 'Unique a user: use ON CONFLICT DO NOTHING, or agent.notify.';
 COMMENT ON COLUMN agent.notifications.collapse_key IS 'Of several undelivered rows with the same key the newest counts.';

@@ -33,6 +33,7 @@ use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
 use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs, Scribe};
+use crate::secret::{DatabaseUrl, Secret};
 use crate::service::{RevocationBell, RevocationWatch, Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
@@ -50,9 +51,9 @@ pub struct Parts {
     /// All settings.
     pub settings: Settings,
     /// The database.
-    pub database_url: String,
+    pub database_url: DatabaseUrl,
     /// The same database, directly.
-    pub listen_url: String,
+    pub listen_url: DatabaseUrl,
     /// Who writes the answers.
     pub provider: Provider,
     /// The time.
@@ -100,6 +101,7 @@ fn run_policy(settings: &Settings) -> RunPolicy {
     let agent = &settings.agent;
     RunPolicy {
         model: agent.model.clone(),
+        allowed_models: agent.allowed_models.clone(),
         fallbacks: agent.model_fallbacks.clone(),
         temperature: agent.temperature,
         max_tokens: agent.max_tokens,
@@ -118,9 +120,8 @@ fn run_policy(settings: &Settings) -> RunPolicy {
         user_pepper: settings
             .provider
             .api_key
-            .as_ref()
-            .map(|key| key.expose().to_owned())
-            .unwrap_or_default(),
+            .clone()
+            .unwrap_or_else(|| Secret::new("")),
     }
 }
 
@@ -132,7 +133,7 @@ impl Node {
     pub async fn start(parts: Parts) -> anyhow::Result<Self> {
         let settings = &parts.settings;
         let tasks = Tasks::new();
-        let store = Store::connect(&parts.database_url, settings.database.max_connections).await?;
+        let store = Store::connect(parts.database_url.expose(), settings.database.max_connections).await?;
         anyhow::ensure!(
             store.is_migrated().await?,
             "the database's schema is not this version's: run `agent-websocket migrate`"
@@ -149,7 +150,7 @@ impl Node {
         // Before anybody can connect.
         let revocations = RevocationWatch::start(&service).await?;
         tasks.spawn_vital("revocations", revocations.run());
-        beside::listen(&service, &inbox, parts.listen_url.clone());
+        beside::listen(&service, &inbox, parts.listen_url.expose().to_owned());
         beside::housekeep(&service);
         beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
@@ -161,6 +162,7 @@ impl Node {
             "accept",
             http::listen::serve(parts.listener, router, peers.clone(), tasks.clone()),
         );
+        let admin_address = parts.admin.as_ref().map(TcpListener::local_addr).transpose()?;
         if let Some(admin) = parts.admin {
             let router = http::admin_router(Arc::clone(&service));
             tasks.spawn(
@@ -168,7 +170,8 @@ impl Node {
                 http::listen::serve(admin, router, peers, tasks.clone()),
             );
         }
-        tracing::info!(%node, %address, "serving");
+        let admin = admin_address.map(tracing::field::display);
+        tracing::info!(%node, %address, admin, "serving");
         Ok(Self { service, address })
     }
 

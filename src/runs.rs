@@ -48,6 +48,7 @@ use crate::log::Claimed;
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::notifier::{Hint, Notifier};
+use crate::secret::Secret;
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::Appender;
@@ -87,6 +88,8 @@ impl StopSignal {
 pub struct RunPolicy {
     /// The model where neither the query nor the session names one.
     pub model: String,
+    /// Models that a client may have chosen, this one among them.
+    pub allowed_models: Vec<String>,
     /// Models to ask when it fails.
     pub fallbacks: Vec<String>,
     /// How freely the model writes.
@@ -110,7 +113,7 @@ pub struct RunPolicy {
     /// How often to look for work without a hint.
     pub poll: Duration,
     /// Makes the name of a user towards the provider: nobody without it can tell who is meant.
-    pub user_pepper: String,
+    pub user_pepper: Secret,
 }
 
 /// What runs need of the process.

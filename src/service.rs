@@ -15,6 +15,7 @@ pub mod views;
 
 pub use revocation::{RevocationBell, RevocationWatch};
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,6 @@ use crate::store::append::Appender;
 use crate::store::{Store, StoreError};
 
 /// Everything a connection or a request may use.
-#[derive(Debug)]
 pub struct Service {
     /// The settings.
     pub settings: Settings,
@@ -72,6 +72,16 @@ pub struct Service {
     pub presence: PresenceBook,
     /// Starts tasks.
     pub tasks: Tasks,
+}
+
+/// The rest holds what people wrote, and has no business in a log.
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("node", &self.node)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Service {

@@ -36,7 +36,7 @@ impl Tasks {
     {
         tokio::spawn(
             self.tracker
-                .track_future(task.instrument(tracing::info_span!(parent: None, "task", name))),
+                .track_future(task.instrument(tracing::info_span!(parent: None, "task", task = name))),
         );
     }
 

@@ -20,8 +20,10 @@ pub mod search;
 pub mod sessions;
 pub mod tickets;
 pub mod usage;
+mod words;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,14 +31,16 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
+use words::Words;
+
 /// What the database can answer beside what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Postgres cannot be reached, or takes no more work: later it may.
-    #[error("the database is unavailable: {0}")]
+    #[error("the database is unavailable: {}", Words(.0))]
     Unavailable(#[source] sqlx::Error),
     /// The database refused what was asked, which is a fault of ours.
-    #[error("the database refused: {0}")]
+    #[error("the database refused: {}", Words(.0))]
     Refused(#[source] sqlx::Error),
     /// A stored value that this version cannot read.
     #[error("inconsistent row in {table}.{column}")]
@@ -103,7 +107,7 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// The log and everything beside it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     pool: PgPool,
     options: PgConnectOptions,
@@ -146,6 +150,15 @@ fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, Sto
             // Notices quote what users wrote, and would reach the log.
             ("client_min_messages", "warning"),
         ]))
+}
+
+/// Without the options, which hold the database's password.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Store {

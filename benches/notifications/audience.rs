@@ -11,7 +11,7 @@ use agent_websocket::config::{Mode, Settings};
 use agent_websocket::http::listen;
 use agent_websocket::ids::UserId;
 use agent_websocket::llm::Provider;
-use agent_websocket::secret::Secret;
+use agent_websocket::secret::{DatabaseUrl, Secret};
 use anyhow::{Context, anyhow, bail};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -153,8 +153,8 @@ async fn start(url: &str) -> anyhow::Result<Node> {
     })?;
     Node::start(Parts {
         settings,
-        database_url: url.to_owned(),
-        listen_url: url.to_owned(),
+        database_url: DatabaseUrl::new(url)?,
+        listen_url: DatabaseUrl::new(url)?,
         provider: Provider::offline(),
         clock: Clock::system(),
         listener: listen::bind("127.0.0.1:0".parse()?)?,
@@ -169,6 +169,7 @@ async fn connect(node: &Node, user: &str) -> anyhow::Result<Socket> {
         ttl: Duration::from_hours(1),
         issuer: None,
         audience: None,
+        authorized_party: None,
         scope: None,
         token_id: uuid::Uuid::new_v4(),
     };

@@ -52,8 +52,8 @@ async fn serve() -> anyhow::Result<()> {
     };
     let parts = Parts {
         provider: provider(&settings)?,
-        database_url: url.expose().to_owned(),
-        listen_url: listen_url.expose().to_owned(),
+        database_url: url,
+        listen_url,
         clock: Clock::system(),
         listener: bind("BIND_ADDR", settings.server.bind)?,
         admin: Some(bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?),

@@ -36,8 +36,8 @@ const DATABASE_FILE: &str = "database-url";
 
 /// A database for `dev`: its address, how to look into it, and the server if it is ours.
 struct Database {
-    url: String,
-    listen_url: String,
+    url: DatabaseUrl,
+    listen_url: DatabaseUrl,
     psql: String,
     cluster: Option<Cluster>,
 }
@@ -69,7 +69,7 @@ async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
     let admin = bind("ADMIN_BIND_ADDR", settings.server.admin_bind)?;
     let database = database(&settings).await?;
     remember(&settings.data_dir, &database.url)?;
-    let store = Store::connect(&database.url, 2)
+    let store = Store::connect(database.url.expose(), 2)
         .await
         .context("the database cannot be reached")?;
     store.migrate().await?;
@@ -117,8 +117,8 @@ fn model(settings: &mut Settings) -> anyhow::Result<Provider> {
 async fn database(settings: &Settings) -> anyhow::Result<Database> {
     if let DatabaseSource::Server { url, listen_url } = &settings.database.source {
         return Ok(Database {
-            url: url.expose().to_owned(),
-            listen_url: listen_url.expose().to_owned(),
+            url: url.clone(),
+            listen_url: listen_url.clone(),
             psql: "psql \"$DATABASE_URL\"".to_owned(),
             cluster: None,
         });
@@ -126,16 +126,17 @@ async fn database(settings: &Settings) -> anyhow::Result<Database> {
     let installation = Installation::locate(&config::environment)?;
     let cluster = Cluster::durable(&installation, &settings.data_dir.join("postgres")).await?;
     cluster.create_database_if_missing(DATABASE).await?;
+    let url = DatabaseUrl::new(&cluster.url(DATABASE))?;
     Ok(Database {
-        url: cluster.url(DATABASE),
-        listen_url: cluster.url(DATABASE),
+        listen_url: url.clone(),
+        url,
         psql: cluster.psql_line(DATABASE),
         cluster: Some(cluster),
     })
 }
 
 /// Leaves the database's address for the commands that work beside `dev`.
-fn remember(data_dir: &Path, url: &str) -> anyhow::Result<()> {
+fn remember(data_dir: &Path, url: &DatabaseUrl) -> anyhow::Result<()> {
     let path = data_dir.join(DATABASE_FILE);
     std::fs::create_dir_all(data_dir).with_context(|| format!("{} cannot be made", data_dir.display()))?;
     private(
@@ -145,7 +146,7 @@ fn remember(data_dir: &Path, url: &str) -> anyhow::Result<()> {
             .truncate(true),
     )
     .open(&path)
-    .and_then(|mut file| file.write_all(url.as_bytes()))
+    .and_then(|mut file| file.write_all(url.expose().as_bytes()))
     .with_context(|| format!("{} cannot be written", path.display()))
 }
 

@@ -171,8 +171,8 @@ settings! {
         LIMITS_DRY_RUN = "false", "true|false", "Only log and count what limits on users refuse; those on sessions, queues and runs stay.";
     }
     "Log" {
-        // Third-party crates print frames and SQL at debug and below.
-        LOG = "info", "filter", "What to log, such as info,agent_websocket=debug.";
+        // Other crates print frames, headers and SQL below info: `telemetry` does not let them.
+        LOG = "info", "filter", "What to log, such as info,agent_websocket=debug. Other crates are never heard below info.";
         LOG_FORMAT = "text", "text|json", "One line of text or one JSON object an event.";
     }
 }

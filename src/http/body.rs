@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::text::complaint;
 
 /// The largest body that a request may have, in bytes: the longest query fits however its characters are escaped.
 pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -44,13 +45,7 @@ impl Body {
             } else {
                 ErrorCode::InvalidJson
             };
-            let words: String = error
-                .to_string()
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(200)
-                .collect();
-            Problem::from(Refusal::new(code, words))
+            Problem::from(Refusal::new(code, complaint(&error)))
         })
     }
 }

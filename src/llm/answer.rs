@@ -61,7 +61,7 @@ impl Answer {
         }
         match serde_json::from_str::<Chunk<'_>>(data) {
             Ok(chunk) => self.on_chunk(chunk),
-            Err(error) => self.on_fault(LlmError::Malformed(Detail::of_error(&error))),
+            Err(error) => self.on_fault(LlmError::Malformed(Detail::of_json(&error))),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What can go wrong between a request and its answer.
 //!
 //! Owns the taxonomy and what each fault means to the three who ask: the client (a code and a constant text), the
-//! retry (again or not, and when) and the operator (`Display`, with the provider's own words). Those words are for
-//! logs: no method meant for a client returns any of them.
+//! retry (again or not, and when) and the operator (`Display`, with the status and the provider's name for the fault).
+//! The provider's own words are nowhere.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub enum LlmError {
     Busy {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
-        /// Its words.
+        /// Its particulars.
         detail: Detail,
     },
     /// The provider failed, or what stands before it.
@@ -31,7 +31,7 @@ pub enum LlmError {
     Unavailable {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
-        /// Its words.
+        /// Its particulars.
         detail: Detail,
     },
     /// It failed so often in a row that nobody asks for now.

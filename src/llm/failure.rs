@@ -1,7 +1,8 @@
 //! What a provider's complaint means: its status, its headers and its words become one [`LlmError`].
 //!
 //! Owns the reading of errors in every shape and place in which they come: an HTTP status with JSON, HTML or
-//! nothing, or an error inside a 200. Refuses to pass any of the words on: they end up in a [`Detail`].
+//! nothing, or an error inside a 200. Refuses to pass any of the words on: of them a [`Detail`] keeps
+//! the name of the kind, if there is one.
 
 use std::time::Duration;
 
@@ -24,8 +25,7 @@ pub(super) fn of_response(status: u16, headers: &HeaderMap, body: &[u8]) -> LlmE
         Some(ErrorBody::Object(object)) => object,
         Some(ErrorBody::Sentence(sentence)) => of_sentence(sentence),
         None if is_success || (300..400).contains(&status) => {
-            let start = String::from_utf8_lossy(body);
-            return LlmError::Malformed(Detail::new(format!("status {status} with no stream: {start}")));
+            return LlmError::Malformed(Detail::of_complaint(Some(status), [Some("no_stream")]));
         }
         None => of_sentence(String::from_utf8_lossy(body).into_owned()),
     };
@@ -94,17 +94,21 @@ impl Fault<'_> {
     }
 
     fn by_name(&self) -> Option<LlmError> {
+        self.names()
+            .into_iter()
+            .flatten()
+            .find_map(|name| self.of_name(name))
+    }
+
+    /// What the complaint calls its kind, the most exact one first.
+    fn names(&self) -> [Option<&str>; 3] {
         let metadata = self.metadata();
-        let names = [
+        [
             metadata.and_then(|metadata| metadata.error_type.as_ref()),
             self.error.code.as_ref(),
             self.error.kind.as_ref(),
-        ];
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(Scalar::text)
-            .find_map(|name| self.of_name(name))
+        ]
+        .map(|name| name.and_then(Scalar::text))
     }
 
     fn of_name(&self, name: &str) -> Option<LlmError> {
@@ -156,10 +160,7 @@ impl Fault<'_> {
     }
 
     fn detail(&self) -> Detail {
-        let number = self
-            .number
-            .map_or_else(|| "no status".to_owned(), |number| format!("status {number}"));
-        Detail::new(format!("{number}: {}", self.message()))
+        Detail::of_complaint(self.number, self.names())
     }
 
     fn message(&self) -> &str {

@@ -134,7 +134,7 @@ fn of_transport(error: reqwest::Error) -> LlmError {
     if error.is_timeout() {
         return LlmError::TimedOut(Wait::Connection);
     }
-    LlmError::Unreachable(Detail::of_error(&error.without_url()))
+    LlmError::Unreachable(Detail::of_transport(error))
 }
 
 /// Servers label their streams in many ways, and some not at all; JSON and HTML are what complaints come in.

@@ -85,8 +85,7 @@ impl Notifier {
     }
 }
 
-/// The task that sends the hints.
-#[derive(Debug)]
+/// The task that sends the hints. It does not print: the options hold the database's password.
 pub struct NotifierTask {
     queue: mpsc::Receiver<Hint>,
     options: PgConnectOptions,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::error::{ErrorCode, Refusal};
-use super::text::{Text, check_json};
+use super::text::{Text, check_json, complaint};
 use crate::ids::{ClientName, MessageId};
 
 /// The longest query, in bytes of UTF-8.
@@ -192,7 +192,7 @@ pub fn parse(text: &str) -> Result<ClientFrame, BadFrame> {
     let envelope: Envelope = serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
             // It is JSON, but `type` or `id` stands in it twice.
-            return bad(None, ErrorCode::InvalidMessage, printable(&error.to_string()));
+            return bad(None, ErrorCode::InvalidMessage, complaint(&error));
         }
         bad(
             None,
@@ -339,8 +339,7 @@ fn feedback(fields: FeedbackFields) -> Result<Feedback, Refusal> {
 }
 
 fn fields<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Refusal> {
-    serde_json::from_str(text)
-        .map_err(|error| Refusal::new(ErrorCode::InvalidMessage, printable(&error.to_string())))
+    serde_json::from_str(text).map_err(|error| Refusal::new(ErrorCode::InvalidMessage, complaint(&error)))
 }
 
 fn bad(
@@ -357,12 +356,4 @@ fn bad(
 /// Where a parser stopped, without repeating what the client sent.
 fn position(error: &serde_json::Error) -> String {
     format!("stopped at line {} column {}", error.line(), error.column())
-}
-
-/// Serde's messages may quote what the client sent: control characters out, and no longer than a line.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(200)
-        .collect()
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::{ErrorCode, Refusal};
-use super::text::{Text, Timestamp};
+use super::text::{Text, Timestamp, depth, holds_nul};
 use crate::ids::SessionId;
 
 /// The longest text, in bytes.
@@ -12,6 +12,9 @@ pub const MAX_CONTENT_BYTES: usize = 32 * 1024;
 
 /// The largest data, in bytes of JSON.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
+
+/// The deepest that data may nest, as the table has it too: what reads it must not run out of stack.
+pub const MAX_DATA_DEPTH: usize = 32;
 
 /// A notification as a service sends it.
 #[derive(Clone, Debug, Deserialize)]
@@ -111,8 +114,13 @@ impl Notice {
                 "data is larger than 12288 bytes",
             ));
         }
-        // Written JSON holds a NUL as this escape only; a backslash before it would be an escaped backslash.
-        if written.replace("\\\\", "").contains("\\u0000") {
+        if depth(data) > MAX_DATA_DEPTH {
+            return Err(Refusal::new(
+                ErrorCode::InvalidMessage,
+                "data nests deeper than 32 levels",
+            ));
+        }
+        if holds_nul(&written) {
             return Err(Refusal::new(
                 ErrorCode::InvalidMessage,
                 "the character U+0000 cannot be stored",

@@ -57,30 +57,53 @@ pub const MAX_JSON_DEPTH: usize = 8;
 /// # Errors
 /// The sentence that tells the client what is wrong.
 pub fn check_json(object: &Map<String, Value>) -> Result<(), &'static str> {
-    fn walk(value: &Value, depth: usize) -> Result<(), &'static str> {
-        match value {
-            Value::Array(_) | Value::Object(_) if depth > MAX_JSON_DEPTH => Err("nests deeper than 8 levels"),
-            Value::String(text) if text.contains('\0') => Err("the character U+0000 cannot be stored"),
-            Value::Array(items) => items.iter().try_for_each(|item| walk(item, depth + 1)),
-            Value::Object(fields) => fields.iter().try_for_each(|(key, item)| {
-                if key.contains('\0') {
-                    return Err("the character U+0000 cannot be stored");
-                }
-                walk(item, depth + 1)
-            }),
-            _ => Ok(()),
-        }
-    }
     let written = serde_json::to_string(object).map_err(|_| "is not JSON")?;
     if written.len() > MAX_JSON_BYTES {
         return Err("is larger than 4096 bytes");
     }
-    object.iter().try_for_each(|(key, item)| {
-        if key.contains('\0') {
-            return Err("the character U+0000 cannot be stored");
+    if depth(object) > MAX_JSON_DEPTH {
+        return Err("nests deeper than 8 levels");
+    }
+    if holds_nul(&written) {
+        return Err("the character U+0000 cannot be stored");
+    }
+    Ok(())
+}
+
+/// How deep an object nests: it and the objects and arrays in it, the plain values not counted.
+pub(super) fn depth(object: &Map<String, Value>) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+            Value::Object(fields) => depth(fields),
+            _ => 0,
         }
-        walk(item, 2)
-    })
+    }
+    1 + object.values().map(of).max().unwrap_or(0)
+}
+
+/// Whether JSON as it is written here holds a NUL in a string or a key, which is written as this escape only; a backslash
+/// before it would be an escaped backslash.
+pub(super) fn holds_nul(written: &str) -> bool {
+    written.replace("\\\\", "").contains("\\u0000")
+}
+
+/// What is wrong with a client's JSON, in one line for the client. Names of fields are repeated, values are not: a token in
+/// the wrong place would come back in a frame that clients log as an error.
+pub fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let without = |begin: &str, end: &str, instead: &str| {
+        let (head, rest) = text.split_once(begin)?;
+        let (_, tail) = rest.rsplit_once(end)?;
+        Some(format!("{head}{instead}{tail}"))
+    };
+    without("string \"", "\", expected", "string, expected")
+        .or_else(|| without("unknown variant `", "`, expected", "unknown word, expected"))
+        .unwrap_or(text)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect()
 }
 
 /// How many UTF-16 code units a text has: JavaScript's `length`, the unit of `offset` and `length`.

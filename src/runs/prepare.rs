@@ -47,10 +47,11 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
         return Ok(None);
     };
     let prompt = prompt::build(&recent, &query, session.context_after, &policy.window);
-    let model = run
-        .model
-        .clone()
-        .or(session.model)
+    // What was allowed when it was chosen may not be any more: the operator's word of today counts.
+    let model = [run.model.clone(), session.model]
+        .into_iter()
+        .flatten()
+        .find(|model| policy.allowed_models.contains(model))
         .unwrap_or_else(|| policy.model.clone());
     let request = Request {
         model,
@@ -58,7 +59,7 @@ pub(super) async fn prepare(runs: &Runs, run: &Claimed) -> Result<Option<Prepare
         messages: prompt.messages,
         temperature: policy.temperature,
         max_tokens: policy.max_tokens,
-        user: sha256_hex(&format!("{}\0{}", policy.user_pepper, run.key.user_id)),
+        user: sha256_hex(&format!("{}\0{}", policy.user_pepper.expose(), run.key.user_id)),
         session: run.key.session_id.to_string(),
     };
     Ok(Some(Prepared {

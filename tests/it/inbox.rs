@@ -2,6 +2,7 @@
 
 mod faults;
 mod hints;
+mod hostile_rows;
 mod keys;
 mod late;
 mod pooler;
@@ -190,6 +191,8 @@ async fn what_the_table_refuses_is_refused_in_the_callers_transaction() {
         ("data", "'{\"deep\": [1, 1e400]}'"),
         ("data", "'-1e400'"),
         ("data", "(repeat('[', 65) || repeat(']', 65))::jsonb"),
+        ("data", r#"'{"n": 1e400}'"#),
+        ("data", "(repeat('[', 40) || repeat(']', 40))::jsonb"),
         ("dedupe_key", "''"),
         ("in_context", "true"),
         ("created_at", "'infinity'"),

@@ -31,6 +31,8 @@ mod inbox;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod limits;
@@ -58,6 +60,8 @@ mod runs;
 mod search;
 #[cfg(test)]
 mod sql;
+#[cfg(test)]
+mod steering;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -121,7 +121,7 @@ impl Call {
             .admit(self.model(), Instant::now().into_std())
             .map_err(|retry_after| LlmError::CircuitOpen { retry_after })?;
         let body = Body::new(&self.request, self.model(), self.upstream.settings.flavor);
-        let body = serde_json::to_vec(&body).map_err(|error| LlmError::Rejected(Detail::of_error(&error)))?;
+        let body = serde_json::to_vec(&body).map_err(|error| LlmError::Rejected(Detail::of_json(&error)))?;
         self.permit = Some(permit);
         Ok(connect(Arc::clone(&self.upstream), body, self.give_up_at))
     }

@@ -55,7 +55,7 @@ impl Reply {
                 Ok(Ok(None)) => self.on_end(),
                 Ok(Err(error)) => {
                     self.answer
-                        .on_fault(LlmError::Incomplete(Detail::of_error(&error.without_url())));
+                        .on_fault(LlmError::Incomplete(Detail::of_transport(error)));
                 }
                 Err(_) => self.answer.on_fault(LlmError::TimedOut(wait)),
             }

@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{CommandFields, MAX_PAGE, check_title, printable};
+use super::{CommandFields, MAX_PAGE, check_title};
 use crate::ids::{ClientName, MessageId, NotificationId, RunId, Seq, SessionId};
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::protocol::text::Text;
+use crate::protocol::text::{Text, complaint};
 
 /// Something else that a client asks of the server.
 #[derive(Clone, Debug, PartialEq)]
@@ -289,12 +289,8 @@ pub(super) fn command(fields: CommandFields) -> Result<(Option<ClientName>, Comm
 }
 
 fn take<T: serde::de::DeserializeOwned>(args: Value) -> Result<T, Refusal> {
-    serde_json::from_value(args).map_err(|error| {
-        Refusal::new(
-            ErrorCode::InvalidMessage,
-            format!("args: {}", printable(&error.to_string())),
-        )
-    })
+    serde_json::from_value(args)
+        .map_err(|error| Refusal::new(ErrorCode::InvalidMessage, format!("args: {}", complaint(&error))))
 }
 
 fn nothing(args: Value, command: Command) -> Result<Command, Refusal> {

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
+use crate::protocol::client::OnBusy;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::ErrorCode;
-use crate::protocol::text::{Text, Timestamp, check_json, sha256_hex, utf16_len};
+use crate::protocol::notice::Notice;
+use crate::protocol::text::{Text, Timestamp, check_json, complaint, sha256_hex, utf16_len};
 
 /// The codes of the contract, in its order.
 const CODES: [&str; 21] = [
@@ -238,6 +240,67 @@ fn an_object_is_bounded_in_size_and_depth_and_holds_no_nul() {
     ] {
         assert!(check_json(&object(bad.clone())).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_notices_data_is_what_the_table_takes() {
+    let checked = |data: Value| {
+        let notice = json!({ "user_id": "u", "content": "c", "data": data });
+        serde_json::from_value::<Notice>(notice).unwrap().check()
+    };
+    for good in [
+        json!({}),
+        nested(32),
+        json!({ "a": "\\\\u0000" }),
+        json!({ "n": 1e308 }),
+    ] {
+        assert_eq!(checked(good.clone()), Ok(()), "{good}");
+    }
+    for bad in [
+        nested(33),
+        json!({ "a": "\0" }),
+        json!({ "a": ["v".repeat(12 * 1024)] }),
+    ] {
+        assert!(checked(bad.clone()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_complaint_names_fields_and_repeats_no_value() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Fields {
+        #[expect(dead_code, reason = "only what cannot be read is looked at")]
+        after: Option<i64>,
+        #[expect(dead_code, reason = "only what cannot be read is looked at")]
+        on_busy: Option<OnBusy>,
+    }
+    let complaint = |json: &str| complaint(&serde_json::from_str::<Fields>(json).unwrap_err());
+    let values = [
+        (
+            r#"{"after":"a \"token\", expected"}"#,
+            "invalid type: string, expected i64",
+        ),
+        (
+            r#"{"on_busy":"a token"}"#,
+            "unknown word, expected one of `enqueue`",
+        ),
+        (
+            r#"{"on_busy":"`, expected token"}"#,
+            "unknown word, expected one of `enqueue`",
+        ),
+        (r#"{"then":1}"#, "unknown field `then`, expected `after`"),
+        ("{\"a\\nb\":1}", "unknown field `a b`, expected `after`"),
+    ];
+    for (json, start) in values {
+        let text = complaint(json);
+        assert!(
+            text.starts_with(start) && !text.contains("token"),
+            "{json}: {text}"
+        );
+    }
+    let long = complaint(&format!(r#"{{"{}":1}}"#, "x".repeat(1_000)));
+    assert_eq!(long.chars().count(), 200);
 }
 
 proptest! {

@@ -44,6 +44,7 @@ fn good_token() -> String {
         ttl: Duration::from_mins(10),
         issuer: Some("https://issuer.test/"),
         audience: Some("agent"),
+        authorized_party: None,
         scope: Some("agent:notify"),
         token_id: uuid::Uuid::nil(),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use agent_websocket::clock::Clock;
 use agent_websocket::feed::{Feed, Inbox};
 use agent_websocket::ids::{ConnectionId, NodeId, UserId};
+use agent_websocket::metrics::Metrics;
 use agent_websocket::notify::hub::Hub;
 use agent_websocket::notify::mailbox::{Mail, Mailbox};
 use agent_websocket::notify::notifier::Notifier;
@@ -334,7 +335,7 @@ async fn who_was_there_before_the_first_look_reads_again() {
         NodeId(1),
         Clock::system(),
     );
-    let (_bell, inbox) = Inbox::new(feed, Duration::from_hours(1));
+    let (_bell, inbox) = Inbox::new(feed, Duration::from_hours(1), Metrics::default());
     tokio::select! {
         () = inbox.run() => panic!("it looks for ever"),
         told = timeout(PATIENCE, mailbox.rung()) => told.expect("she should be told"),

@@ -279,15 +279,23 @@ async fn nobody_there() {
 }
 
 #[tokio::test]
-async fn the_log_holds_the_upstream_words_on_one_bounded_line() {
+async fn of_an_upstreams_words_the_log_holds_the_status_and_the_name_of_the_fault() {
     let provider = ScriptedProvider::start().await;
     let message = format!("{UPSTREAM}\\n\\u001b[31m forged line {}", "x".repeat(3_000));
-    let body = format!(r#"{{"error":{{"code":400,"message":"{message}"}}}}"#);
+    let body = format!(r#"{{"error":{{"code":400,"type":"invalid_request","message":"{message}"}}}}"#);
     provider.then(Script::status(400, &body));
     let logged = ask(settings(&provider), request("?")).await.fault().to_string();
-    assert!(logged.contains(UPSTREAM));
-    assert!(
-        logged.len() < 600 && !logged.chars().any(char::is_control),
-        "{logged:?}"
+    assert_eq!(
+        logged,
+        "the provider rejected the request: status 400, invalid_request"
+    );
+    provider.on(
+        "?",
+        Script::new().event(&format!(r#"{{"choices":["{UPSTREAM}"]}}"#)),
+    );
+    let logged = ask(settings(&provider), request("?")).await.fault().to_string();
+    assert_eq!(
+        logged,
+        "the provider's answer can't be read: unexpected JSON at line 1 column 29"
     );
 }

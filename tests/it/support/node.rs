@@ -9,7 +9,7 @@ use agent_websocket::clock::Clock;
 use agent_websocket::config::{Mode, Settings};
 use agent_websocket::http::listen;
 use agent_websocket::ids::UserId;
-use agent_websocket::secret::Secret;
+use agent_websocket::secret::{DatabaseUrl, Secret};
 
 use super::client::TestClient;
 use super::database::TestDatabase;
@@ -104,6 +104,20 @@ pub(crate) fn settings(provider_url: &str, database_url: &str, changes: &[(&str,
     })
 }
 
+/// What a test's node is built from, on free ports.
+pub(crate) fn parts(settings: Settings, database_url: &str, listen_url: &str) -> Parts {
+    let bind = || listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    Parts {
+        provider: provider(&settings).unwrap(),
+        database_url: DatabaseUrl::new(database_url).unwrap(),
+        listen_url: DatabaseUrl::new(listen_url).unwrap(),
+        clock: Clock::system(),
+        listener: bind(),
+        admin: Some(bind()),
+        settings,
+    }
+}
+
 /// A node, its database and its provider.
 pub(crate) struct TestNode {
     pub(crate) node: Option<Node>,
@@ -137,18 +151,8 @@ impl TestNode {
         changes: &[(&str, &str)],
     ) -> Self {
         let settings = settings(&scripted.base_url(), &database.server_url, changes);
-        let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let admin_listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let admin = admin_listener.local_addr().unwrap().to_string();
-        let parts = Parts {
-            provider: provider(&settings).unwrap(),
-            database_url: database.server_url.clone(),
-            listen_url,
-            clock: Clock::system(),
-            listener,
-            admin: Some(admin_listener),
-            settings,
-        };
+        let parts = parts(settings, &database.server_url, &listen_url);
+        let admin = parts.admin.as_ref().unwrap().local_addr().unwrap().to_string();
         let node = Node::start(parts).await.unwrap();
         let base = node.address().to_string();
         Self {

@@ -13,8 +13,11 @@ use super::database::environment;
 use super::eventually;
 use super::gauge::Usage;
 
-/// Lines of output that are kept of a process.
-const KEPT_LINES: usize = 400;
+/// Lines of output that are kept of a process: more than any test makes, even of the loudest log.
+const KEPT_LINES: usize = 100_000;
+
+/// Lines that are shown of a process when its test fails.
+const SHOWN_LINES: usize = 400;
 
 /// What the program needs of this process's environment; everything else would be a setting nobody chose.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
@@ -47,6 +50,13 @@ impl Output {
     fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// The last lines, for a person.
+    fn end(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = lines.len().saturating_sub(SHOWN_LINES);
+        lines.iter().skip(skipped).flat_map(|line| [line, "\n"]).collect()
     }
 
     /// Keeps what comes through a pipe, on a thread that ends with it.
@@ -153,7 +163,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            let (stdout, stderr) = (self.stdout(), self.stderr());
+            let (stdout, stderr) = (self.stdout.end(), self.stderr.end());
             eprintln!(
                 "--- {} wrote:\n{stdout}{stderr}--- end of {}",
                 self.name, self.name
@@ -167,19 +177,24 @@ pub(crate) struct ServeProcess {
     pub(crate) process: Process,
     /// Where clients connect.
     pub(crate) base: String,
+    /// Where operators connect.
+    pub(crate) admin: String,
     /// Its number in the database.
     pub(crate) node_id: i32,
 }
 
 impl ServeProcess {
-    /// Starts it with settings as [`super::node::values`] gives them, and waits until it serves.
+    /// Starts it with settings as [`super::node::values`] gives them, logging JSON unless they say otherwise, and waits until
+    /// it serves.
     pub(crate) async fn start(name: &str, mut settings: HashMap<String, String>) -> Self {
         for (name, value) in [
             ("BIND_ADDR", "127.0.0.1:0"),
             ("ADMIN_BIND_ADDR", "127.0.0.1:0"),
             ("LOG_FORMAT", "json"),
         ] {
-            settings.insert(name.to_owned(), value.to_owned());
+            settings
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
         let mut process = Process::start(name, "serve", &settings);
         let mut served = None;
@@ -189,10 +204,11 @@ impl ServeProcess {
             std::future::ready(served.is_some())
         })
         .await;
-        let (base, node_id) = served.unwrap();
+        let Serving { base, admin, node_id } = served.unwrap();
         Self {
             process,
             base,
+            admin,
             node_id,
         }
     }
@@ -216,13 +232,30 @@ impl ServeProcess {
     }
 }
 
-/// The address and the number in the line that a server logs once it serves.
-fn serving(line: &str) -> Option<(String, i32)> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let fields = &line["fields"];
-    (fields["message"] == "serving").then(|| {
-        let node_id = fields["node"].as_str().unwrap().parse().unwrap();
-        (fields["address"].as_str().unwrap().to_owned(), node_id)
+/// What a server logs once it serves.
+struct Serving {
+    base: String,
+    admin: String,
+    node_id: i32,
+}
+
+/// Reads the line that a server logs once it serves, in either format.
+fn serving(line: &str) -> Option<Serving> {
+    let json = serde_json::from_str::<serde_json::Value>(line).ok();
+    let field = |name: &str| match &json {
+        Some(line) => line["fields"][name].as_str().map(str::to_owned),
+        None => line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(&format!("{name}=")).map(str::to_owned)),
+    };
+    let says_so = match &json {
+        Some(line) => line["fields"]["message"] == "serving",
+        None => line.contains(" serving "),
+    };
+    says_so.then(|| Serving {
+        base: field("address").unwrap(),
+        admin: field("admin").unwrap(),
+        node_id: field("node").unwrap().parse().unwrap(),
     })
 }
 

@@ -20,6 +20,12 @@ impl Recorded {
         })
     }
 
+    /// The names of the headers, in lower case.
+    pub(crate) fn header_names(&self) -> Vec<String> {
+        let names = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        names.map(|(name, _)| name.to_ascii_lowercase()).collect()
+    }
+
     pub(crate) fn model(&self) -> &str {
         self.body["model"].as_str().unwrap_or_default()
     }
