@@ -10,14 +10,16 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "migrations/README.md",
+    "SECURITY.md",
     "docs/sql.md",
+    "docs/tokens.md",
     "examples/notify/README.md",
 ];
 
@@ -168,4 +170,24 @@ fn what_a_document_points_to_exists() {
     }
     none(&faults, "A document names what is not there");
     assert!(found > 20, "the documents' paths were not found");
+}
+
+#[test]
+fn every_threat_has_a_test_that_exists() {
+    let tests: String = ["src", "tests"]
+        .into_iter()
+        .flat_map(|folder| super::sources(folder, "rs"))
+        .map(|source| source.text)
+        .collect();
+    let threats = rows("SECURITY.md", "## Threats");
+    let threats: Vec<_> = threats.iter().filter(|row| row[1].starts_with('T')).collect();
+    assert_eq!(threats.len(), 29);
+    for row in threats {
+        let names: Vec<&str> = row[4].split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{} has no test", row[1]);
+        for name in names {
+            let function = name.rsplit("::").next().unwrap();
+            assert!(tests.contains(&format!("fn {function}(")), "{}: {name}", row[1]);
+        }
+    }
 }
