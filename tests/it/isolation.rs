@@ -1,5 +1,8 @@
 //! One user and another: what belongs to somebody else looks exactly like what is not there.
 
+mod property;
+mod verbs;
+
 use serde_json::{Value, json};
 
 use crate::support::client::TestClient;
@@ -22,6 +25,24 @@ struct Treasure {
     notification: String,
 }
 
+impl Treasure {
+    /// All ids of hers.
+    fn ids(&self) -> Vec<String> {
+        [
+            &self.session,
+            &self.query,
+            &self.answer,
+            &self.run,
+            &self.running,
+            &self.waiting,
+            &self.waiting_run,
+            &self.notification,
+        ]
+        .map(String::clone)
+        .to_vec()
+    }
+}
+
 /// Alice's session: a turn, a run in progress, a query that waits, a notification.
 async fn treasure(node: &TestNode, provider: &ScriptedProvider) -> (TestClient, Treasure) {
     provider.on(
@@ -29,20 +50,20 @@ async fn treasure(node: &TestNode, provider: &ScriptedProvider) -> (TestClient, 
         Script::new().text("x").wait_for("go").finish("stop").done(),
     );
     let notification: uuid::Uuid = sqlx::query_scalar(
-        "INSERT INTO agent.notifications (user_id, content) VALUES ('alice', 'hers') RETURNING notification_id",
+        "INSERT INTO agent.notifications (user_id, content) VALUES ('alice', 'hers: marigold') RETURNING notification_id",
     )
     .fetch_one(&node.database.pool)
     .await
     .unwrap();
     let mut alice = node.connect("alice").await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let asked = alice.query("q1", "Hello?").await;
+    let asked = alice.query("q1", "Hello, marigold?").await;
     let answer = alice.until(|frame| frame["type"] == "response").await;
     let running = alice.query("q2", "slow").await;
     alice
         .until(|frame| frame["type"] == "delta" && frame["run_id"] == running["run_id"])
         .await;
-    let waiting = alice.query("q3", "waits").await;
+    let waiting = alice.query("q3", "waits for marigold").await;
     let treasure = Treasure {
         session: alice.session.clone(),
         query: text(&asked["message_id"]),
@@ -78,6 +99,11 @@ async fn assert_untouched(
     for (sql, expected) in tables {
         assert_eq!(node.database.count(sql).await, expected, "{sql}");
     }
+    assert_goes_on(provider, alice, treasure).await;
+}
+
+/// Checks that alice's answer is written to its end, and then the one that waited for it.
+async fn assert_goes_on(provider: &ScriptedProvider, alice: &mut TestClient, treasure: &Treasure) {
     provider.open("go");
     let response = alice
         .until(|frame| frame["type"] == "response" && frame["run_id"] == treasure.running)

@@ -40,7 +40,7 @@ fn root() -> &'static Path {
 }
 
 /// A document of the repository.
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
