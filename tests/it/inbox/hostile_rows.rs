@@ -1,10 +1,10 @@
-//! Rows that the role which may do nothing but notify can write: none of them may stop what others are told.
+//! What the role which may do nothing but notify can write and say: none of it may stop what others are told.
 
 use sqlx::AssertSqlSafe;
 
 use crate::support::client::TestClient;
 use crate::support::node::TestNode;
-use crate::support::provider::ScriptedProvider;
+use crate::support::provider::{Script, ScriptedProvider};
 
 /// What a service may put into a column, by intent or by accident. Each is refused in its own transaction, or harmless.
 const ODD: [(&str, &str); 16] = [
@@ -89,5 +89,56 @@ async fn no_row_that_a_notifier_may_write_stops_the_delivery_to_anybody() {
     again.live().await;
     let answer = again.ask("q", "Still there?").await;
     assert_eq!(answer["state"], "complete");
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_forged_hint_makes_a_node_look_and_do_nothing_else() {
+    let provider = ScriptedProvider::start().await;
+    provider.on(
+        "slow",
+        Script::new().text("x").wait_for("go").finish("stop").done(),
+    );
+    let mut node = TestNode::start(&provider, &[]).await;
+    node.listening().await;
+    let mut alice = node.connect("alice").await;
+    let run = alice.query("q", "slow").await["run_id"].clone();
+    alice.until(|frame| frame["type"] == "delta").await;
+    let own = format!("agent_node_{}", node.node().service().node);
+    let session = &alice.session;
+    let payloads = [
+        String::new(),
+        ",,,".to_owned(),
+        "x'; DROP TABLE agent.messages; --".to_owned(),
+        "sno-session,cno-session,\u{e9}".to_owned(),
+        format!("s{session},c{session},n,p"),
+        format!("c{}", uuid::Uuid::now_v7()),
+        "s".repeat(7_900),
+    ];
+    let mut notifier = node.database.pool.acquire().await.unwrap();
+    sqlx::query("SET ROLE agent_notifier")
+        .execute(&mut *notifier)
+        .await
+        .unwrap();
+    for payload in &payloads {
+        for channel in [own.as_str(), "agent_notifications", "agent_work", "agent_node_0"] {
+            sqlx::query("SELECT pg_notify($1, $2)")
+                .bind(channel)
+                .bind(payload)
+                .execute(&mut *notifier)
+                .await
+                .unwrap();
+        }
+    }
+    drop(notifier.close().await);
+    assert_delivered(&node, &mut alice, "alice", "delivered all the same").await;
+    let told = alice.frames.len();
+    alice.command("ping", serde_json::json!({})).await;
+    assert_eq!(alice.frames.len(), told + 1, "{:#?}", alice.frames);
+    provider.open("go");
+    let answer = alice
+        .until(|frame| frame["type"] == "response" && frame["run_id"] == run)
+        .await;
+    assert_eq!(answer["state"], "complete", "nobody cancelled it");
     node.shut_down().await;
 }

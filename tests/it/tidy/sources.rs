@@ -103,3 +103,36 @@ fn each_dependency_has_its_reason() {
     assert!(found > 10, "the manifest's dependencies were not found");
     none(&faults, "A direct dependency has its reason on the line above it");
 }
+
+#[test]
+fn each_exception_to_what_may_come_into_the_build_has_its_reason() {
+    let rules = read("deny.toml");
+    let mut faults = Vec::new();
+    let mut found = 0;
+    let mut inside = false;
+    let mut reason = false;
+    for line in rules.lines().map(str::trim) {
+        if ["exceptions", "ignore", "skip", "skip-tree", "deny", "allow-git"]
+            .iter()
+            .any(|list| line.starts_with(&format!("{list} = [")))
+        {
+            inside = true;
+        } else if line.starts_with(']') {
+            inside = false;
+        } else if line.starts_with('#') {
+            reason = true;
+            continue;
+        } else if inside && !line.is_empty() {
+            found += 1;
+            if !reason && !line.contains("reason = ") {
+                faults.push(line.to_owned());
+            }
+        }
+        reason = false;
+    }
+    assert!(found >= 3, "the exceptions of deny.toml were not found");
+    none(
+        &faults,
+        "An exception in deny.toml has its reason, in it or on the line above it",
+    );
+}
