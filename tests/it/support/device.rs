@@ -36,12 +36,10 @@ pub(crate) struct Memory {
     /// Ids that were refused for good, sent once only: nothing of them may be stored.
     pub(crate) refused: HashSet<String>,
     pub(crate) ledger: Ledger,
-    /// The codes with which its connections were closed.
-    pub(crate) closes: Vec<u16>,
-    /// `retry_after_ms` of the `draining` frames.
-    pub(crate) drains: Vec<u64>,
-    /// When it was welcomed.
-    pub(crate) welcomes: Vec<Instant>,
+    /// When its connections were closed, and with which codes.
+    pub(crate) closes: Vec<(Instant, u16)>,
+    /// When it was told to leave, and the wait that it was told.
+    pub(crate) drains: Vec<(Instant, Duration)>,
     pub(crate) connected: bool,
 }
 
@@ -151,7 +149,12 @@ impl Device {
                 memory.accepted.insert(re.to_owned());
             }
             ("error", _) if memory.waiting.contains_key(re) => memory.on_refusal(re, frame),
-            ("status", "draining") => memory.drains.push(frame["retry_after_ms"].as_u64().unwrap()),
+            ("status", "draining") => {
+                let wait_ms = frame["retry_after_ms"].as_u64().unwrap();
+                memory
+                    .drains
+                    .push((Instant::now(), Duration::from_millis(wait_ms)));
+            }
             ("response", _) => self.check_assembled(&memory, frame),
             _ => {}
         }
@@ -178,7 +181,6 @@ impl Device {
         let mut memory = self.memory();
         memory.connected = true;
         memory.ledger.reconnected();
-        memory.welcomes.push(Instant::now());
     }
 
     /// What is to be sent again, each counted.
@@ -299,7 +301,8 @@ async fn attend(
                     frames
                 }
                 Some(Ok(Message::Close(close))) => {
-                    device.memory().closes.extend(close.map(|close| u16::from(close.code)));
+                    let code = close.map(|close| (Instant::now(), u16::from(close.code)));
+                    device.memory().closes.extend(code);
                     return false;
                 }
                 Some(Ok(_)) => continue,
