@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -20,6 +20,7 @@ const DOCUMENTS: [&str; 10] = [
     "SECURITY.md",
     "docs/sql.md",
     "docs/tokens.md",
+    "docs/benchmarks.md",
     "examples/notify/README.md",
 ];
 
