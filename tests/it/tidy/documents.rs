@@ -10,19 +10,21 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "migrations/README.md",
     "docs/sql.md",
+    "docs/reliability.md",
     "examples/notify/README.md",
 ];
 
 /// The cells of the tables' rows under a heading, up to the next heading of its rank.
-fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
+pub(super) fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let text = read(document);
     let rank = heading.split(' ').next().unwrap_or_default().to_owned() + " ";
     let section = text
