@@ -2,30 +2,30 @@
 
 CREATE TABLE agent.notifications (
     notification_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    user_id         text COLLATE "C" NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 255),
+    -- Whatever a client could not be told is refused here: one row that a server cannot read would stop it for everybody.
+    user_id         text COLLATE "C" NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 255)
+                                              CHECK (user_id !~ '[\u0001-\u001f\u007f-\u009f]'),
     session_id      uuid,
     kind            text NOT NULL DEFAULT 'message' CHECK (kind ~ '^[A-Za-z0-9_.:-]{1,64}$'),
     title           text CHECK (octet_length(title) <= 1024),
     content         text NOT NULL CHECK (octet_length(content) BETWEEN 1 AND 32768),
-    data            jsonb CHECK (octet_length(data::text) <= 16384),
+    data            jsonb CHECK (octet_length(data::text) <= 16384)
+                          CONSTRAINT notifications_data_depth CHECK (NOT jsonb_path_exists(data, '$.**{33}'))
+                          CONSTRAINT notifications_data_numbers
+                              CHECK (NOT jsonb_path_exists(data, '$.** ? (@ > 1e308 || @ < -1e308)')),
     priority        text NOT NULL DEFAULT 'normal' CHECK (priority IN ('high', 'normal', 'low')),
     dedupe_key      text CHECK (octet_length(dedupe_key) BETWEEN 1 AND 255),
     collapse_key    text CHECK (octet_length(collapse_key) BETWEEN 1 AND 255),
     deliver_after   timestamptz,
     expires_at      timestamptz,
     in_context      boolean NOT NULL DEFAULT false,
-    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+                                CHECK (created_at BETWEEN '1970-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
     acknowledged_at timestamptz,
     message_id      uuid,
     inserted_by     xid8 NOT NULL DEFAULT pg_current_xact_id(),
     acknowledged_by xid8,
     CONSTRAINT notifications_in_context_needs_session CHECK (NOT in_context OR session_id IS NOT NULL),
-    -- Nobody has such an id, and no node could read the row: one would stop the delivery of all.
-    CONSTRAINT notifications_user_id_is_one_line CHECK (user_id !~ '[\u0001-\u001F\u007F-\u009F]'),
-    -- What JSON's readers take: they stop at a depth, and at numbers beyond a double's.
-    CONSTRAINT notifications_data_is_readable CHECK (
-        NOT jsonb_path_exists(data, '$.**{33 to last}')
-        AND NOT jsonb_path_exists(data, '$.** ? (@.type() == "number" && (@ > 1.7e308 || @ < -1.7e308))')),
     CONSTRAINT notifications_dedupe UNIQUE (user_id, dedupe_key)
 );
 -- What a user has not acknowledged yet: read at each connect.
@@ -47,14 +47,14 @@ CREATE INDEX notifications_deliver_after ON agent.notifications (deliver_after)
 
 COMMENT ON TABLE agent.notifications IS 'Insert a row, reach the user: INSERT INTO agent.notifications (user_id, content) VALUES (…).';
 COMMENT ON COLUMN agent.notifications.notification_id IS 'By which clients drop repeats and acknowledge.';
-COMMENT ON COLUMN agent.notifications.user_id IS 'Whom to reach: the subject of the user''s token.';
+COMMENT ON COLUMN agent.notifications.user_id IS 'Whom to reach: the subject of the user''s token; no control characters.';
 COMMENT ON COLUMN agent.notifications.session_id IS 'The session that it is about, if any.';
 COMMENT ON COLUMN agent.notifications.kind IS 'Your word for what it is: 1 to 64 of A-Z a-z 0-9 _ . : -';
 COMMENT ON COLUMN agent.notifications.title IS 'A heading, at most 1 KiB.';
 COMMENT ON COLUMN agent.notifications.content IS 'The text, 1 byte to 32 KiB.';
 COMMENT ON COLUMN agent.notifications.data IS 'Your own data, at most 16 KiB, 32 levels deep, its numbers no larger than a double.';
 COMMENT ON COLUMN agent.notifications.priority IS 'high, normal or low: the order of delivery at a connect.';
-COMMENT ON COLUMN agent.notifications.dedupe_key IS 'Unique a user: use ON CONFLICT (user_id, dedupe_key) DO NOTHING.';
+COMMENT ON COLUMN agent.notifications.dedupe_key IS 'Unique a user: use ON CONFLICT DO NOTHING, or agent.notify.';
 COMMENT ON COLUMN agent.notifications.collapse_key IS 'Of several undelivered rows with the same key the newest counts.';
 COMMENT ON COLUMN agent.notifications.deliver_after IS 'Not before this moment.';
 COMMENT ON COLUMN agent.notifications.expires_at IS 'Not after this moment.';
@@ -91,7 +91,9 @@ LANGUAGE sql VOLATILE AS $$
         SELECT n.notification_id, n.collapse_key, n.created_at
         FROM agent.notifications AS n
         WHERE n.user_id = p_user AND n.acknowledged_at IS NULL
-          AND (p_ids IS NULL OR n.notification_id = ANY (p_ids))
+          -- All is all that could be seen: a reminder for tomorrow is not acknowledged by who clears his list today.
+          AND (n.notification_id = ANY (p_ids)
+               OR p_ids IS NULL AND (n.deliver_after IS NULL OR n.deliver_after <= clock_timestamp()))
     ),
     seen AS (
         SELECT k.notification_id FROM named AS k
@@ -117,7 +119,7 @@ LANGUAGE sql VOLATILE AS $$
     WHERE n.notification_id = l.notification_id
     RETURNING n.notification_id
 $$;
-COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all.';
+COMMENT ON FUNCTION agent.acknowledge IS 'Marks notifications of a user as seen; null for all that are due.';
 
 -- Puts notifications that ask for it into their conversations: each becomes a message with a seq, in the order of
 -- insertion. Sessions are locked without waiting, so this cannot deadlock with the append; a session that is busy is left
@@ -161,8 +163,10 @@ BEGIN
                                     created_at)
         VALUES (waiting.user_id, waiting.session_id, session.last_seq, message, 'notification', waiting.content,
                 waiting.notification_id,
-                jsonb_strip_nulls(jsonb_build_object('kind', waiting.kind, 'title', waiting.title, 'data', waiting.data,
-                                                     'priority', waiting.priority)),
+                -- Nulls inside of data are the writer's own.
+                jsonb_strip_nulls(jsonb_build_object('kind', waiting.kind, 'title', waiting.title,
+                                                     'priority', waiting.priority))
+                || CASE WHEN waiting.data IS NULL THEN '{}' ELSE jsonb_build_object('data', waiting.data) END,
                 date_trunc('milliseconds', clock_timestamp()));
         UPDATE agent.notifications AS n SET message_id = message
         WHERE n.notification_id = waiting.notification_id;

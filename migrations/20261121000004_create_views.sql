@@ -105,6 +105,22 @@ COMMENT ON COLUMN agent.pending_notifications.in_context IS 'Also becomes a mess
 COMMENT ON COLUMN agent.pending_notifications.created_at IS 'When it was inserted.';
 COMMENT ON COLUMN agent.pending_notifications.due IS 'Its moment has come: it is, or was, sent to whoever is connected.';
 
+-- Those of some notifications that are to be delivered now. Each is looked up by itself and planned for at each call: else, while
+-- the table has not been analyzed since it was small, every pending row is gone through.
+CREATE FUNCTION agent.deliverable(p_ids uuid[]) RETURNS SETOF agent.pending_notifications
+LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT p.*
+    FROM unnest(p_ids) AS k (id)
+    CROSS JOIN LATERAL (SELECT * FROM agent.pending_notifications AS n WHERE n.notification_id = k.id LIMIT 1) AS p
+    WHERE p.due;
+END
+$$;
+COMMENT ON FUNCTION agent.deliverable IS 'Those of these notifications that are to be delivered now; called by the server only.';
+
 -- What users spent, by day (UTC) and model.
 CREATE VIEW agent.usage_daily WITH (security_invoker = true) AS
 SELECT u.user_id, (u.created_at AT TIME ZONE 'UTC')::date AS day, u.model, count(*) AS answers,

@@ -73,7 +73,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON agent.nodes, agent.sessions, agent.runs, agent.feedback, agent.usage,
         agent.notifications, agent.connections, agent.reservations TO agent_app;
     -- Rows of these are never changed.
-    GRANT INSERT, DELETE ON agent.messages, agent.chunks, agent.search_index TO agent_app;
+    GRANT INSERT, DELETE ON agent.messages, agent.chunks, agent.search_index, agent.tickets, agent.revocations TO agent_app;
     GRANT UPDATE ON agent.search_progress TO agent_app;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA agent TO agent_app;
     REVOKE EXECUTE ON FUNCTION agent.grant_access FROM agent_app;

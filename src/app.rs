@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{ProviderFlavor, Settings};
 use crate::feed::{Feed, Inbox, InboxBell, PresenceBook, PresenceWriter};
 use crate::http;
+use crate::http::listen::Peers;
 use crate::ids::NodeId;
 use crate::limits::{Limiter, StoredBytes};
 use crate::llm::{self, Provider};
@@ -31,9 +32,9 @@ use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
 use crate::prompt::Window;
-use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs};
+use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs, Scribe};
 use crate::secret::{DatabaseUrl, Secret};
-use crate::service::{Service, limit_or_off};
+use crate::service::{RevocationBell, RevocationWatch, Service, limit_or_off};
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::{AppendLimits, Appender};
@@ -137,8 +138,8 @@ impl Node {
             store.is_migrated().await?,
             "the database's schema is not this version's: run `agent-websocket migrate`"
         );
-        let (auth, refresher) = Authenticator::from_settings(&settings.auth, parts.clock.clone())?;
-        if let Some(refresher) = refresher {
+        let (auth, refreshers) = Authenticator::from_settings(&settings.auth, parts.clock.clone())?;
+        for refresher in refreshers {
             tasks.spawn_vital("token-keys", refresher.run());
         }
         let node = store
@@ -146,21 +147,27 @@ impl Node {
             .await?;
         let address = parts.listener.local_addr()?;
         let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
+        // Before anybody can connect.
+        let revocations = RevocationWatch::start(&service).await?;
+        tasks.spawn_vital("revocations", revocations.run());
         beside::listen(&service, &inbox, parts.listen_url.expose().to_owned());
         beside::housekeep(&service);
         beside::start_upkeep(&service);
         let router = http::router(Arc::clone(&service));
-        let trusted: Arc<[_]> = Arc::from(service.settings.server.trusted_proxies.as_slice());
+        let peers = Peers {
+            trusted: Arc::from(service.settings.server.trusted_proxies.as_slice()),
+            inbound: service.settings.limits.inbound,
+        };
         tasks.spawn(
             "accept",
-            http::listen::serve(parts.listener, router, Arc::clone(&trusted), tasks.clone()),
+            http::listen::serve(parts.listener, router, peers.clone(), tasks.clone()),
         );
         let admin_address = parts.admin.as_ref().map(TcpListener::local_addr).transpose()?;
         if let Some(admin) = parts.admin {
             let router = http::admin_router(Arc::clone(&service));
             tasks.spawn(
                 "accept-admin",
-                http::listen::serve(admin, router, trusted, tasks.clone()),
+                http::listen::serve(admin, router, peers, tasks.clone()),
             );
         }
         let admin = admin_address.map(tracing::field::display);
@@ -259,8 +266,7 @@ fn assemble(
     tasks.spawn_vital("notifier", notifier_task.run());
     tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
-    tasks.spawn_vital("scribe", scribe.run());
-    start_run_tasks(tasks, &runs);
+    start_run_tasks(tasks, &runs, scribe);
     let service = Service {
         presence: start_presence(tasks, &feed, &settings),
         limiter: Limiter::new(&settings.limits),
@@ -277,6 +283,7 @@ fn assemble(
         notifier,
         listener: ListenerState::new(metrics.clone()),
         metrics,
+        revocations: RevocationBell::default(),
         tasks: tasks.clone(),
     };
     (Arc::new(service), inbox_bell)
@@ -318,7 +325,8 @@ fn start_presence(tasks: &Tasks, feed: &Feed, settings: &Settings) -> PresenceBo
 }
 
 /// Starts what works on runs beside the runs themselves.
-fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>) {
+fn start_run_tasks(tasks: &Tasks, runs: &Arc<Runs>, scribe: Scribe) {
+    tasks.spawn_vital("scribe", scribe.run());
     tasks.spawn_vital("dispatcher", Dispatcher::new(Arc::clone(runs)).run());
     tasks.spawn_vital("reconciler", Reconciler::new(Arc::clone(runs)).run());
     tasks.spawn_vital("lease", Lease::new(Arc::clone(runs)).run());

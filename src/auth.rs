@@ -1,13 +1,18 @@
 //! Who is asking: turns a JSON Web Token into a [`Principal`], or refuses it.
 //!
-//! Owns the keys (a shared HS256 secret, or the published keys of an issuer) and every rule a token must
-//! pass. Refuses to find the token in a request (`http` and `ws` do), to say why a token was refused to the
-//! one who sent it, and to decide what a principal may do. A shared secret is checked in memory, without I/O,
-//! because it stands on the path of every handshake.
+//! Owns the keys of each issuer (a shared HS256 secret, one public key, or those that it publishes), every rule a token must
+//! pass, and what is known of revoked ones. Refuses to find the token in a request (`http` and `ws` do), to say why a token was
+//! refused to the one who sent it, and to decide what a principal may do. A secret and a public key are checked in memory,
+//! without I/O, because that stands on the path of every handshake.
 
+mod error;
 mod jwks;
 mod key_set;
 mod mint;
+mod public_key;
+mod revoked;
+mod settings;
+mod ticket;
 mod token;
 
 use std::sync::{Arc, Once};
@@ -17,48 +22,24 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::ids::UserId;
 use crate::secret::Secret;
+pub use error::AuthError;
 use jwks::Jwks;
 pub use jwks::{InvalidJwksUrl, JwksPolicy, JwksUrl, KeyRefresher};
 pub use mint::{MintError, MintRequest, mint};
+pub use public_key::{InvalidPublicKey, PublicKey};
+pub use revoked::{Revocation, Revocations};
+pub use settings::{AuthSettings, IssuerSettings, KeySource};
+pub use ticket::Ticket;
 use token::VerifyingKey;
 pub use token::{LEEWAY, MAX_TOKEN_BYTES};
 
 /// The shortest HS256 secret that is accepted, in bytes: the length of the hash, as RFC 7518 §3.2 demands.
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// What tokens are checked against.
-#[derive(Clone, Debug)]
-pub struct AuthSettings {
-    /// Where the keys come from.
-    pub keys: KeySource,
-    /// The one accepted `iss`; with it, a token without `iss` is refused.
-    pub issuer: Option<String>,
-    /// Accepted values of `aud`, of which a token must name one. When empty, a token that names any audience
-    /// is refused: it says that it was made for somebody, and nobody told us that this is us (RFC 7519
-    /// §4.1.3).
-    pub audiences: Vec<String>,
-}
-
-/// Where the keys come from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// A secret shared with whoever signs the tokens (HS256).
-    Shared(Secret),
-    /// The public keys that an issuer publishes.
-    Published {
-        /// Where.
-        url: JwksUrl,
-        /// How often to look.
-        policy: JwksPolicy,
-    },
-    /// `dev` without a secret: the random one of its data directory, to be put here by the caller.
-    DataDirectory,
-}
-
 /// Someone whose token was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// `sub`.
+    /// `sub`, behind its issuer's prefix where there are several.
     pub user_id: UserId,
     /// `exp`, in whole seconds. Without the leeway.
     pub expires_at: OffsetDateTime,
@@ -82,86 +63,6 @@ impl Principal {
     }
 }
 
-/// Why a token was refused. For logs and metrics; the one who sent it gets [`AuthError::client_text`], which
-/// is the same for all. Carries nothing of the token: a parser's message would quote its claims into the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// Longer than [`MAX_TOKEN_BYTES`]; it was not parsed.
-    #[error("token is longer than {MAX_TOKEN_BYTES} bytes")]
-    TooLong,
-    /// Not three parts of base64url JSON, an unknown algorithm such as `none`, or a claim of the wrong kind.
-    #[error("token is malformed")]
-    Malformed,
-    /// Signed by another algorithm than the key is for.
-    #[error("token's algorithm is not the key's")]
-    Algorithm,
-    /// `typ` says that it is something else than an access token.
-    #[error("token's typ is not JWT or at+jwt")]
-    Type,
-    /// `crit` demands an extension.
-    #[error("token demands an extension by crit")]
-    Critical,
-    /// The signature does not fit the key.
-    #[error("token's signature is wrong")]
-    Signature,
-    /// No published key has the token's `kid` (or, without a `kid`, its algorithm).
-    #[error("token's key is not among the issuer's")]
-    UnknownKey,
-    /// One of `exp`, `sub` and, where configured, `iss` and `aud` is absent.
-    #[error("token lacks a required claim")]
-    MissingClaim,
-    /// `exp` is more than [`LEEWAY`] ago.
-    #[error("token has expired")]
-    Expired,
-    /// `nbf` or `iat` is more than [`LEEWAY`] ahead.
-    #[error("token is not valid yet")]
-    NotYetValid,
-    /// `iss` is not the configured one.
-    #[error("token is from another issuer")]
-    Issuer,
-    /// `aud` does not name us; or names someone although `JWT_AUDIENCE` is not set.
-    #[error("token is for another audience")]
-    Audience,
-    /// `sub` is no [`UserId`].
-    #[error("token's subject is no user id")]
-    Subject,
-    /// The issuer's keys could not be fetched, and none are held. Our trouble, not the token's.
-    #[error("the issuer's keys are not available")]
-    KeysUnavailable,
-}
-
-impl AuthError {
-    /// What the client is told, whatever the reason: a better text would help to guess.
-    pub fn client_text(self) -> &'static str {
-        "The token was not accepted"
-    }
-
-    /// Whether the same token may be accepted later.
-    pub fn is_retryable(self) -> bool {
-        matches!(self, Self::KeysUnavailable)
-    }
-
-    /// The reason as a metric's label, one of a closed set.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::TooLong => "too_long",
-            Self::Malformed => "malformed",
-            Self::Algorithm => "algorithm",
-            Self::Type => "type",
-            Self::Critical => "critical",
-            Self::Signature => "signature",
-            Self::UnknownKey => "unknown_key",
-            Self::MissingClaim => "missing_claim",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Issuer => "issuer",
-            Self::Audience => "audience",
-            Self::Subject => "subject",
-            Self::KeysUnavailable => "keys_unavailable",
-        }
-    }
-}
-
 /// Why the settings make no authenticator. `config` refuses all of these earlier, with the setting's name.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthSetupError {
@@ -182,19 +83,61 @@ pub struct Authenticator(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    keys: Keys,
+    /// Never empty.
+    issuers: Vec<Issuer>,
+    revocations: Revocations,
     clock: Clock,
 }
 
 #[derive(Debug)]
+struct Issuer {
+    settings: Arc<IssuerSettings>,
+    keys: Keys,
+}
+
+#[derive(Debug)]
 enum Keys {
-    Shared(Box<VerifyingKey>),
+    Held(Box<VerifyingKey>),
     Published(Jwks),
 }
 
+impl Issuer {
+    fn new(settings: &IssuerSettings) -> Result<(Self, Option<KeyRefresher>), AuthSetupError> {
+        let settings = Arc::new(settings.clone());
+        let held = |key| (Keys::Held(Box::new(key)), None);
+        let (keys, refresher) = match &settings.keys {
+            KeySource::Shared(secret) => {
+                let secret = long_enough(secret).ok_or(AuthSetupError::SecretTooShort)?;
+                held(VerifyingKey::hs256(secret, &settings))
+            }
+            KeySource::Public(key) => held(VerifyingKey::public(key, &settings)),
+            KeySource::Published { url, policy } => {
+                let (jwks, refresher) = jwks::start(url, *policy, &settings)?;
+                (Keys::Published(jwks), Some(refresher))
+            }
+            KeySource::DataDirectory => return Err(AuthSetupError::NoSecret),
+        };
+        Ok((Self { settings, keys }, refresher))
+    }
+
+    async fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Principal, AuthError> {
+        match &self.keys {
+            Keys::Held(key) => key.verify(token, now),
+            Keys::Published(jwks) => jwks.verify(token, now).await,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.keys {
+            Keys::Held(_) => true,
+            Keys::Published(jwks) => jwks.is_ready(),
+        }
+    }
+}
+
 impl Authenticator {
-    /// Prepares the keys. With [`KeySource::Published`] it also returns the task that fetches them: until
-    /// that runs, every token is refused as [`AuthError::KeysUnavailable`].
+    /// Prepares the keys. Of each issuer with [`KeySource::Published`] it also returns the task that fetches them: until
+    /// that runs, the issuer's tokens are refused as [`AuthError::KeysUnavailable`].
     ///
     /// # Errors
     ///
@@ -202,28 +145,25 @@ impl Authenticator {
     pub fn from_settings(
         settings: &AuthSettings,
         clock: Clock,
-    ) -> Result<(Self, Option<KeyRefresher>), AuthSetupError> {
+    ) -> Result<(Self, Vec<KeyRefresher>), AuthSetupError> {
         install_crypto();
-        let (keys, refresher) = match &settings.keys {
-            KeySource::Shared(secret) => {
-                let secret = long_enough(secret).ok_or(AuthSetupError::SecretTooShort)?;
-                (
-                    Keys::Shared(Box::new(VerifyingKey::hs256(secret, settings))),
-                    None,
-                )
-            }
-            KeySource::Published { url, policy } => {
-                let (jwks, refresher) = jwks::start(url, *policy, settings)?;
-                (Keys::Published(jwks), Some(refresher))
-            }
-            KeySource::DataDirectory => return Err(AuthSetupError::NoSecret),
+        let (mut issuers, mut refreshers) = (Vec::new(), Vec::new());
+        for settings in &settings.issuers {
+            let (issuer, refresher) = Issuer::new(settings)?;
+            issuers.push(issuer);
+            refreshers.extend(refresher);
+        }
+        let inner = Inner {
+            issuers,
+            revocations: Revocations::default(),
+            clock,
         };
-        Ok((Self(Arc::new(Inner { keys, clock })), refresher))
+        Ok((Self(Arc::new(inner)), refreshers))
     }
 
-    /// Checks a token: signature, times with [`LEEWAY`], issuer, audience and subject.
+    /// Checks a token: signature, times with [`LEEWAY`], issuer, audience, party and subject, and that it was not revoked.
     ///
-    /// With a shared secret it never waits. With published keys it waits for one fetch, at most
+    /// With a shared secret or one public key it never waits. With published keys it waits for one fetch, at most
     /// [`JwksPolicy::timeout`], when the token names a key that is not known yet.
     ///
     /// # Errors
@@ -235,19 +175,51 @@ impl Authenticator {
             return Err(AuthError::TooLong);
         }
         let now = self.0.clock.now();
-        match &self.0.keys {
-            Keys::Shared(key) => key.verify(token, now),
-            Keys::Published(jwks) => jwks.verify(token, now).await,
+        let principal = self.issuer_of(token)?.verify(token, now).await?;
+        self.check_revoked(principal)
+    }
+
+    /// Checks what is left to check of someone whose token was accepted before, for a ticket: its end, and that it was not
+    /// revoked since.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Expired`] and [`AuthError::Revoked`].
+    pub fn recheck(&self, principal: Principal) -> Result<Principal, AuthError> {
+        if self.0.clock.now().saturating_sub(token::leeway()) >= principal.expires_at {
+            return Err(AuthError::Expired);
+        }
+        self.check_revoked(principal)
+    }
+
+    fn check_revoked(&self, principal: Principal) -> Result<Principal, AuthError> {
+        if self.0.revocations.is_revoked(&principal) {
+            Err(AuthError::Revoked)
+        } else {
+            Ok(principal)
         }
     }
 
-    /// Whether tokens can be checked now: `false` until published keys were first fetched, and again when
-    /// they became too old.
-    pub fn is_ready(&self) -> bool {
-        match &self.0.keys {
-            Keys::Shared(_) => true,
-            Keys::Published(jwks) => jwks.is_ready(),
+    /// Whose keys a token must pass: with several issuers, those of the one that it claims to be from, and no others.
+    fn issuer_of(&self, token: &str) -> Result<&Issuer, AuthError> {
+        let issuers = self.0.issuers.as_slice();
+        if let [only] = issuers {
+            return Ok(only);
         }
+        let claimed = token::unverified_issuer(token)?;
+        let is_claimed = |issuer: &&Issuer| issuer.settings.issuer.as_ref() == Some(&claimed);
+        issuers.iter().find(is_claimed).ok_or(AuthError::Issuer)
+    }
+
+    /// What was revoked, as far as this process knows.
+    pub fn revocations(&self) -> &Revocations {
+        &self.0.revocations
+    }
+
+    /// Whether tokens can be checked now: of published keys `false` until they were first fetched, and again when they became
+    /// too old. With several issuers one suffices: the users of the others must not wait for the one that is away.
+    pub fn is_ready(&self) -> bool {
+        self.0.issuers.iter().any(Issuer::is_ready)
     }
 }
 

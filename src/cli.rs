@@ -43,6 +43,10 @@ pub enum Command {
     #[command(long_about = NOTIFY, after_help = NOTIFY_EXAMPLES)]
     Notify(NotifyArgs),
 
+    /// Shut tokens out before they end.
+    #[command(long_about = REVOKE, after_help = REVOKE_EXAMPLES)]
+    Revoke(RevokeArgs),
+
     /// Write a session to the standard output.
     #[command(long_about = EXPORT, after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
@@ -97,6 +101,27 @@ pub struct NotifyArgs {
     /// Also put it into the conversation of --session, as data for the model.
     #[arg(long, requires = "session")]
     pub in_context: bool,
+}
+
+/// Arguments of `revoke`.
+#[derive(Debug, clap::Args)]
+pub struct RevokeArgs {
+    /// A user's tokens, issued until now; running and waiting answers stop too.
+    #[arg(long, value_name = "USER", value_parser = UserId::new)]
+    #[arg(required_unless_present_any = ["token_id", "issued_before"])]
+    pub user: Option<UserId>,
+
+    /// One token, by its jti; with --user, only that user's.
+    #[arg(long, value_name = "JTI", conflicts_with = "issued_before")]
+    pub token_id: Option<String>,
+
+    /// Tokens issued before this moment, such as 2026-12-01T08:00:00Z: everybody's, or with --user that user's.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub issued_before: Option<Timestamp>,
+
+    /// How long to remember it, if not for 400 days: until the last such token has ended.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Arguments of `export`.
@@ -203,6 +228,22 @@ Examples:
   agent-websocket notify demo 'Build finished'
   agent-websocket notify demo 'Disk full' --kind alert --priority high --title server-7
   agent-websocket notify demo 'Your report is ready' --dedupe-key report-2026-11 --data '{\"id\": 7}'";
+
+const REVOKE: &str = "\
+Shut tokens out before they end: on every node, within a second.
+
+Sockets that live by such a token close with 4503, requests with it get 401. Writes to DATABASE_URL, or without it to
+the database of the dev that runs in DATA_DIR, as the server's role or the schema's owner. Prints the revocation's id;
+deleting its row from agent.revocations lifts it.";
+
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  agent-websocket revoke --user demo
+      Signs a user out everywhere; a token that is issued afterwards is good.
+  agent-websocket revoke --token-id 4f0c2a52-6f5b-4a57-9f0e-0d3c6f1b7a11
+      One token, and the sockets that live by it.
+  agent-websocket revoke --issued-before 2026-12-01T08:00:00Z
+      Everybody's: after a key was lost.";
 
 const EXPORT: &str = "\
 Write a session to the standard output: every message, its state, model, cost and feedback.

@@ -6,9 +6,11 @@
 
 mod behaviour;
 mod connections;
+mod issuers;
 mod reader;
 mod sections;
 mod table;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -70,6 +72,8 @@ pub struct TokenSettings {
     pub issuer: Option<String>,
     /// The first of `JWT_AUDIENCE`.
     pub audience: Option<String>,
+    /// The first of `JWT_AUTHORIZED_PARTIES`.
+    pub authorized_party: Option<String>,
     /// `DATA_DIR`.
     pub data_dir: PathBuf,
 }
@@ -87,7 +91,7 @@ impl Settings {
             server: connections::server(r, mode),
             database: connections::database(r, mode),
             data_dir: connections::data_dir(r),
-            auth: connections::auth(r, mode),
+            auth: tokens::auth(r, mode),
             provider: connections::provider(r, mode),
             agent: behaviour::agent(r),
             socket: behaviour::socket(r),
@@ -97,6 +101,7 @@ impl Settings {
             budget: behaviour::budget(r),
             log: behaviour::log(r),
         };
+        behaviour::check_that_messages_fit(r, &settings.socket, &settings.limits);
         reader.finish(settings)
     }
 }
@@ -110,9 +115,10 @@ impl TokenSettings {
     pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(lookup);
         let settings = Self {
-            secret: connections::jwt_secret(&mut reader),
+            secret: tokens::jwt_secret(&mut reader),
             issuer: reader.given(&table::JWT_ISSUER),
             audience: reader.list(&table::JWT_AUDIENCE).into_iter().next(),
+            authorized_party: reader.list(&table::JWT_AUTHORIZED_PARTIES).into_iter().next(),
             data_dir: connections::data_dir(&reader),
         };
         reader.finish(settings)

@@ -5,16 +5,20 @@
 pub mod address;
 mod body;
 mod export;
+mod guard;
 mod health;
 mod identity;
 mod linger;
 pub mod listen;
 mod messages;
+pub mod meter;
 mod metrics;
 mod notifications;
 pub mod problem;
 mod search;
 mod sessions;
+mod stall;
+mod tickets;
 mod users;
 
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -55,6 +60,7 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/sessions/{id}/export", get(export::export))
         .route("/v1/search", get(search::search))
+        .route("/v1/tickets", post(tickets::make))
         .route("/v1/usage", get(users::usage))
         .route("/v1/users/me", delete(users::erase))
         .route(
@@ -72,6 +78,8 @@ pub fn router(service: Arc<Service>) -> Router {
             StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_WITHIN,
         ))
+        // Within CORS, which answers preflights: what a page then sends is looked at here.
+        .layer(from_fn_with_state(Arc::clone(&service), guard::known_origin))
         .layer(cors);
     Router::new()
         // Whatever the method: what is no upgrade is told that one was expected.
@@ -83,6 +91,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(&service), guard::known_host))
         .layer(SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
@@ -118,5 +127,9 @@ pub fn admin_router(service: Arc<Service>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
         .fallback(async || Problem::not_found("resource"))
+        .layer(from_fn_with_state(
+            Arc::clone(&service),
+            guard::known_host_or_address,
+        ))
         .with_state(service)
 }

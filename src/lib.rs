@@ -6,6 +6,7 @@
 // Leaves: data only.
 pub mod cidr;
 pub mod clock;
+pub mod host;
 pub mod ids;
 pub mod log;
 pub mod metrics;

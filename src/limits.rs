@@ -2,11 +2,12 @@
 //! more.
 //!
 //! Owns the rates of queries, connection attempts and failed authentications ([`Limiter`], in memory, each
-//! node for itself) and of frames ([`FrameMeter`], one a socket). Refuses to count things that last
+//! node for itself), of bytes ([`ByteMeter`], one a connection) and of frames ([`FrameMeter`], one a socket). Refuses to count things that last
 //! (sessions, queued queries, runs): those are counted where they live; only their numbers stand in
 //! [`LimitSettings`]. Asked by `http` before the upgrade and by `ws` for each frame; `app` calls
 //! [`Limiter::housekeep`] each minute.
 
+mod bytes;
 mod failures;
 mod frames;
 mod stored;
@@ -21,6 +22,7 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::ids::UserId;
+pub use bytes::{ByteMeter, ByteRate};
 use failures::FailureLimiter;
 pub use frames::FrameMeter;
 pub use stored::StoredBytes;
@@ -34,6 +36,8 @@ pub struct LimitSettings {
     pub query_burst: Option<NonZeroU32>,
     /// Frames of one socket a second, over the long run; three times as many at once.
     pub frames_per_second: Option<NonZeroU32>,
+    /// Bytes from one connection.
+    pub inbound: Option<ByteRate>,
     /// Connection attempts from one address a minute.
     pub connections_per_minute_per_address: Option<NonZeroU32>,
     /// Refused credentials from one address a minute; once spent, further attempts are refused unread.

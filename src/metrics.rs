@@ -38,6 +38,9 @@ struct Limit {
     limit: &'static str,
 }
 
+/// Why a token was refused, as a label.
+type Reason = [(&'static str, &'static str); 1];
+
 /// All there is to watch. Cheap to clone: clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -48,6 +51,9 @@ pub struct Metrics {
     notifications: Counter<u64, AtomicU64>,
     notification_age: Histogram,
     refusals: Family<Limit, Counter<u64, AtomicU64>>,
+    /// 1 while what was revoked is read in time, 0 while an old list counts.
+    revocations_fresh: Gauge,
+    tokens_refused: Family<Reason, Counter<u64, AtomicU64>>,
     registry: Arc<Registry>,
 }
 
@@ -90,6 +96,18 @@ impl Default for Metrics {
             "What limits refused, or would have refused in a dry run",
             refusals.clone(),
         );
+        let revocations_fresh = Gauge::default();
+        registry.register(
+            "revocations_fresh",
+            "1 while what was revoked is read each second; 0 while the database does not answer and an older list counts",
+            revocations_fresh.clone(),
+        );
+        let tokens_refused = Family::default();
+        registry.register(
+            "tokens_refused",
+            "Tokens and tickets that were not accepted, by reason",
+            tokens_refused.clone(),
+        );
         Self {
             listener_up,
             connections,
@@ -97,6 +115,8 @@ impl Default for Metrics {
             notifications,
             notification_age,
             refusals,
+            revocations_fresh,
+            tokens_refused,
             registry: Arc::new(registry),
         }
     }
@@ -122,6 +142,28 @@ impl Metrics {
     /// A limit refused something; one of [`LIMITS`].
     pub fn refused_by(&self, limit: &'static str) {
         self.refusals.get_or_create(&Limit { limit }).inc();
+    }
+
+    /// What was revoked is known up to now.
+    pub fn revocations_are_fresh(&self) {
+        self.revocations_fresh.set(1);
+    }
+
+    /// What was revoked could not be read.
+    pub fn revocations_are_stale(&self) {
+        self.revocations_fresh.set(0);
+    }
+
+    /// All reasons for which tokens are refused: each is shown from the start.
+    pub fn reasons_for_refusal(&self, reasons: impl Iterator<Item = &'static str>) {
+        for reason in reasons {
+            drop(self.tokens_refused.get_or_create(&[("reason", reason)]));
+        }
+    }
+
+    /// A token was refused, for one of these reasons.
+    pub fn token_refused(&self, reason: &'static str) {
+        self.tokens_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// The end of a run was refused.
@@ -160,16 +202,21 @@ mod tests {
             "agent_websocket_notifications_delivered_total 0",
             "agent_websocket_notification_delivery_seconds_count 0",
             "agent_websocket_limit_refusals_total{limit=\"cost_per_day\"} 0",
+            "agent_websocket_revocations_fresh 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");
         }
         metrics.listener_is_up();
         metrics.clone().delivered(Duration::from_millis(3));
+        metrics.reasons_for_refusal(["expired", "signature"].into_iter());
+        metrics.token_refused("expired");
         let text = metrics.text(7);
         for line in [
             "agent_websocket_listener_up 1",
             "agent_websocket_connections 7",
             "agent_websocket_notifications_delivered_total 1",
+            "agent_websocket_tokens_refused_total{reason=\"expired\"} 1",
+            "agent_websocket_tokens_refused_total{reason=\"signature\"} 0",
             "agent_websocket_notification_delivery_seconds_bucket{le=\"0.004\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}: {text}");

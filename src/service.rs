@@ -7,9 +7,13 @@ mod ask;
 pub mod export;
 mod notifications;
 mod quota;
+mod revocation;
 mod sessions;
+mod tickets;
 mod users;
 pub mod views;
+
+pub use revocation::{RevocationBell, RevocationWatch};
 
 use std::fmt;
 use std::sync::Arc;
@@ -62,6 +66,8 @@ pub struct Service {
     pub listener: ListenerState,
     /// What operators watch.
     pub metrics: Metrics,
+    /// Makes what was revoked be looked at.
+    pub revocations: RevocationBell,
     /// Who is connected here, to be written.
     pub presence: PresenceBook,
     /// Starts tasks.
@@ -92,6 +98,17 @@ impl Service {
             .unwrap_or_default()
             .max(Duration::from_secs(1))
     }
+
+    /// What a client is told whose token was not accepted; one that could not be checked may be good.
+    pub(crate) fn refuse_token(&self, error: AuthError) -> Refusal {
+        tracing::debug!(reason = error.label(), "a token was refused");
+        self.metrics.token_refused(error.label());
+        if error.is_retryable() {
+            let content = "Tokens cannot be checked now; try again";
+            return Refusal::new(ErrorCode::Internal, content).after(Duration::from_secs(1));
+        }
+        Refusal::new(ErrorCode::Unauthorized, error.client_text())
+    }
 }
 
 /// What a client is told when the database failed: the cause is in the log.
@@ -107,16 +124,6 @@ fn limited(limit: &LimitedBy) -> Refusal {
         format!("Too many requests ({}); try again later", limit.limit),
     )
     .after(limit.retry_after)
-}
-
-/// What a client is told whose token was not accepted; one that could not be checked may be good.
-pub(crate) fn token_refused(error: AuthError) -> Refusal {
-    tracing::debug!(reason = error.label(), "a token was refused");
-    if error.is_retryable() {
-        let content = "Tokens cannot be checked now; try again";
-        return Refusal::new(ErrorCode::Internal, content).after(Duration::from_secs(1));
-    }
-    Refusal::new(ErrorCode::Unauthorized, error.client_text())
 }
 
 /// A limit of the settings as the number that the store takes: 0 = off.

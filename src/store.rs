@@ -14,9 +14,11 @@ pub mod nodes;
 pub mod notifications;
 pub mod quota;
 pub mod removal;
+pub mod revocations;
 pub mod runs;
 pub mod search;
 pub mod sessions;
+pub mod tickets;
 pub mod usage;
 mod words;
 
@@ -25,8 +27,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
 use words::Words;
 
@@ -123,6 +126,17 @@ pub async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Re
         .unwrap_or_else(|_| Err(StoreError::too_late()))
 }
 
+/// How long a connection that was given back may take to answer.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// Whether a connection answers. One whose user gave up on it may never: then it is closed, and makes room for another.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(SIGN_OF_LIFE, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
 /// How every connection of ours is set up.
 fn connect_options(url: &str, application: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(PgConnectOptions::from_str(url)?
@@ -159,6 +173,8 @@ impl Store {
             .acquire_timeout(Duration::from_secs(10))
             // The pool finds a dead connection when it is used; asking each time costs a round trip on every query.
             .test_before_acquire(false)
+            // The pool's own test of a connection that comes back waits for ever, and the connection's place with it.
+            .after_release(|connection, _| Box::pin(answers(connection)))
             .connect_with(options.clone())
             .await?;
         Ok(Self { pool, options })

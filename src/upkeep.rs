@@ -1,5 +1,5 @@
-//! Keeps the database in order beside the serving: removes what is older than the operator keeps, and writes the search
-//! index behind the messages.
+//! Keeps the database in order beside the serving: removes what is older than the operator keeps and what has ended by itself,
+//! and writes the search index behind the messages.
 //!
 //! Every process does it; the store sees to it that two do not do the same. Small batches with a breath between them, so
 //! that nobody who writes has to wait. Refuses to decide what is too old: that is a setting. `app` starts it.
@@ -15,6 +15,9 @@ const INDEX_AT_ONCE: u32 = 2000;
 
 /// How often the search index is brought forward.
 const INDEX_EVERY: Duration = Duration::from_secs(1);
+
+/// How often what has ended by itself is removed: two statements that find little.
+const CLEAR_EVERY: Duration = Duration::from_secs(30);
 
 /// Rows removed at most in one transaction, which takes milliseconds.
 const REMOVE_AT_ONCE: u32 = 1000;
@@ -39,6 +42,19 @@ pub async fn index(store: Store) {
         tokio::time::sleep(INDEX_EVERY).await;
         if let Err(error) = store.index_messages(INDEX_AT_ONCE).await {
             tracing::warn!(error = %error, "the search index could not be written; searches read the messages meanwhile");
+        }
+    }
+}
+
+/// Removes tickets that nobody used, and revocations whose tokens have ended, until the task is dropped.
+pub async fn clear_ended(store: Store) {
+    loop {
+        tokio::time::sleep(CLEAR_EVERY).await;
+        if let Err(error) = store.sweep_tickets().await {
+            tracing::warn!(error = %error, "tickets that nobody used could not be removed yet");
+        }
+        if let Err(error) = store.sweep_revocations().await {
+            tracing::warn!(error = %error, "revocations that have ended could not be removed yet");
         }
     }
 }

@@ -7,8 +7,11 @@
 mod commands;
 mod connection;
 pub mod credentials;
+#[doc(hidden)]
+pub mod echo;
 mod frames;
 pub mod keepalive;
+pub mod partial;
 mod seat;
 mod socket;
 
@@ -19,16 +22,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::auth::Principal;
+use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::http::address::ClientAddress;
+use crate::http::meter::InboundBytes;
 use crate::http::problem::Problem;
 use crate::ids::ClientName;
 use crate::protocol::client::SessionRef;
@@ -36,11 +40,11 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
-use crate::service::{Service, token_refused};
+use crate::service::Service;
 use connection::{Connection, Offer, close_for};
-use credentials::Credentials;
+use credentials::{Credentials, InUrl};
 use seat::Seat;
-use socket::Socket;
+use socket::{Socket, Timing};
 
 /// Read buffer of a socket, in bytes: the library's 128 KiB cost 137 KiB a connection, 4 KiB cost 8.6 (measured).
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -61,6 +65,8 @@ pub struct Parameters {
     after: Option<String>,
     #[serde(default)]
     device_id: Option<String>,
+    #[serde(default)]
+    ticket: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
 }
@@ -83,7 +89,12 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
         Ok(upgrade) => upgrade,
         Err(rejection) => return Problem::bad_request(rejection.body_text()).into_response(),
     };
-    let offer = match offer(&parameters, &parts.headers, address) {
+    let inbound = parts
+        .extensions
+        .get::<InboundBytes>()
+        .cloned()
+        .unwrap_or_default();
+    let offer = match offer(&parameters, &parts.headers, address, inbound) {
         Ok(offer) => offer,
         Err(refusal) => return Problem::from(refusal).into_response(),
     };
@@ -91,12 +102,13 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
     if let Err(refusal) = admitted {
         return refuse(&service, upgrade, &offer, refusal);
     }
-    let in_url = service
-        .settings
-        .socket
-        .allow_access_token_in_url
-        .then_some(parameters.access_token)
-        .flatten();
+    let given = |text: &String| !text.is_empty();
+    let in_url = InUrl {
+        ticket: parameters.ticket.filter(given),
+        token: parameters
+            .access_token
+            .filter(|_| service.settings.socket.allow_access_token_in_url),
+    };
     let credentials = credentials::find(&parts.headers, in_url);
     if matches!(credentials, Credentials::ProtocolWithoutOurs) {
         return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
@@ -130,7 +142,12 @@ fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) -> Result<Offer, Refusal> {
+fn offer(
+    parameters: &Parameters,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+    inbound: InboundBytes,
+) -> Result<Offer, Refusal> {
     let invalid = |what: &'static str| Refusal::new(ErrorCode::InvalidMessage, what);
     let session = match parameters.session_id.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => match SessionRef::try_from(text.to_owned()) {
@@ -152,6 +169,7 @@ fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) 
     };
     Ok(Offer {
         address,
+        inbound,
         speaks_protocol: credentials::speaks_protocol(headers),
         device,
         session,
@@ -159,14 +177,19 @@ fn offer(parameters: &Parameters, headers: &HeaderMap, address: Option<IpAddr>) 
     })
 }
 
-fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
-    let max = service.settings.socket.max_message_bytes;
-    let upgrade = upgrade
+/// Bounds what a socket may hold, whoever is at its other end.
+fn bounded(upgrade: WebSocketUpgrade, max_message: usize, max_write_buffer: usize) -> WebSocketUpgrade {
+    upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(max)
-        .max_frame_size(max);
+        .max_write_buffer_size(max_write_buffer)
+        .max_message_size(max_message)
+        .max_frame_size(max_message)
+}
+
+fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
+    let max = service.settings.socket.max_message_bytes;
+    let upgrade = bounded(upgrade, max, MAX_WRITE_BUFFER_BYTES);
     // Selected only if it was offered; the token's protocol never is.
     if offer.speaks_protocol {
         upgrade.protocols([SUBPROTOCOL])
@@ -175,22 +198,23 @@ fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> Web
     }
 }
 
-/// Checks the token, takes the user's place, opens the session: then upgrades.
+/// Checks the token or the ticket, takes the user's place, opens the session: then upgrades.
 async fn open(
     service: Arc<Service>,
     upgrade: WebSocketUpgrade,
     offer: Offer,
     credentials: Credentials,
 ) -> Response {
-    let token = match credentials {
-        Credentials::Token(token) => token,
+    let identified = match &credentials {
+        Credentials::Token(token) => service.auth.verify(token).await,
+        Credentials::Ticket(ticket) => service.use_ticket(ticket).await,
         Credentials::None | Credentials::ProtocolWithoutOurs => return await_auth(service, upgrade, offer),
     };
-    match enter(&service, &offer, &token).await {
+    match enter(&service, &offer, identified).await {
         Ok((seat, principal, opened)) => {
             let tasks = service.tasks.clone();
             upgrade.on_upgrade(move |socket| {
-                let socket = Socket::new(socket, service.settings.socket.write_timeout);
+                let socket = Socket::new(socket, timing(&service), offer.inbound.clone());
                 let connection = Connection::awaiting_auth(service, socket, seat, offer);
                 tasks.track(Box::pin(connection.run_opened(principal, opened)))
             })
@@ -202,11 +226,11 @@ async fn open(
 async fn enter(
     service: &Arc<Service>,
     offer: &Offer,
-    token: &str,
+    identified: Result<Principal, AuthError>,
 ) -> Result<(Seat, Principal, Opened), Refusal> {
-    let principal = service.auth.verify(token).await.map_err(|error| {
+    let principal = identified.map_err(|error| {
         offer.record_auth_failure(service, error);
-        token_refused(error)
+        service.refuse_token(error)
     })?;
     let mut seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
     if !seat.enter_user(&principal.user_id, service.max_connections()) {
@@ -220,7 +244,7 @@ async fn enter(
 fn await_auth(service: Arc<Service>, upgrade: WebSocketUpgrade, offer: Offer) -> Response {
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
-        let socket = Socket::new(socket, service.settings.socket.write_timeout);
+        let socket = Socket::new(socket, timing(&service), offer.inbound.clone());
         let seat = Seat::new(Arc::clone(&service.hub), service.presence.clone());
         tasks.track(Box::pin(
             Connection::awaiting_auth(service, socket, seat, offer).run(),
@@ -235,19 +259,27 @@ fn refuse(service: &Arc<Service>, upgrade: WebSocketUpgrade, offer: &Offer, refu
     }
     let reason = close_for(&refusal);
     let now = service.now();
-    let write_timeout = service.settings.socket.write_timeout;
+    let (timing, inbound) = (timing(service), offer.inbound.clone());
     let tasks = service.tasks.clone();
-    upgrade.on_upgrade(move |socket| tasks.track(reject(socket, refusal, reason, now, write_timeout)))
+    upgrade.on_upgrade(move |socket| {
+        let socket = Socket::new(socket, timing, inbound);
+        tasks.track(reject(socket, refusal, reason, now))
+    })
+}
+
+fn timing(service: &Service) -> Timing {
+    Timing {
+        write: service.settings.socket.write_timeout,
+        message: service.settings.socket.message_timeout,
+    }
 }
 
 async fn reject(
-    socket: WebSocket,
+    mut socket: Socket,
     refusal: Refusal,
     reason: CloseReason,
     now: crate::protocol::text::Timestamp,
-    write_timeout: Duration,
 ) {
-    let mut socket = Socket::new(socket, write_timeout);
     let frame = ServerFrame::Error(ErrorFrame::of(refusal, None, now));
     if socket.feed(frame.encode()).await.is_ok() {
         socket.close(reason).await;

@@ -14,6 +14,7 @@ use crate::upkeep::{self, Retention};
 pub(super) fn start_upkeep(service: &Service) {
     let (store, tasks) = (&service.store, &service.tasks);
     tasks.spawn_vital("index", upkeep::index(store.clone()));
+    tasks.spawn_vital("clear-ended", upkeep::clear_ended(store.clone()));
     let settings = &service.settings.retention;
     if settings.messages.is_some() || settings.notifications.is_some() {
         let retention = Retention {
@@ -40,6 +41,7 @@ pub(super) fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             Heard::Notifications => inbox.ring(),
             Heard::Connections => service.presence.look_again(),
             Heard::Work => service.runs.look_for_work(),
+            Heard::Revocations => service.revocations.ring(),
             Heard::Cancel(session) => {
                 let runs = Arc::clone(&service.runs);
                 service.tasks.spawn("cancel", async move {
@@ -48,6 +50,7 @@ pub(super) fn listen(service: &Arc<Service>, inbox: &InboxBell, url: String) {
             }
             Heard::Everything => {
                 inbox.ring();
+                service.revocations.ring();
                 service.runs.look_for_work();
                 let feed = service.feed.clone();
                 service.tasks.spawn("poll", async move { poll(&feed).await });

@@ -25,6 +25,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate => database::migrate().await,
         Command::Token(arguments) => token(&arguments),
         Command::Notify(arguments) => database::notify(arguments).await,
+        Command::Revoke(arguments) => database::revoke(arguments).await,
         Command::Export(arguments) => database::export(&arguments).await,
     }
 }
@@ -40,6 +41,11 @@ pub(super) fn checked<T>(result: Result<T, Vec<Fault>>) -> anyhow::Result<T> {
 async fn serve() -> anyhow::Result<()> {
     let settings = checked(Settings::from_lookup(&config::environment, Mode::Serve))?;
     telemetry::start(&settings.log)?;
+    if settings.auth.only().is_some_and(|issuer| !issuer.is_narrow()) {
+        tracing::warn!(
+            "any token that JWT_SECRET signed is accepted: set JWT_ISSUER and JWT_AUDIENCE where the secret signs others too"
+        );
+    }
     let mut signals = Signals::listen()?;
     let DatabaseSource::Server { url, listen_url } = settings.database.source.clone() else {
         anyhow::bail!("serve needs DATABASE_URL");
@@ -93,6 +99,7 @@ fn token(arguments: &TokenArgs) -> anyhow::Result<()> {
         ttl: arguments.ttl(),
         issuer: settings.issuer.as_deref(),
         audience: settings.audience.as_deref(),
+        authorized_party: settings.authorized_party.as_deref(),
         scope: scope.as_deref(),
         token_id: uuid::Uuid::new_v4(),
     };

@@ -1,4 +1,4 @@
-//! The commands that work on the database beside a server: `migrate`, `notify`, `export`.
+//! The commands that work on the database beside a server: `migrate`, `notify`, `revoke`, `export`.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::commands::checked;
 use super::dev;
-use crate::cli::{ExportArgs, NotifyArgs};
+use crate::cli::{ExportArgs, NotifyArgs, RevokeArgs};
 use crate::config;
 use crate::ids::{SessionId, SessionKey};
 use crate::protocol::notice::Notice;
@@ -14,6 +14,7 @@ use crate::protocol::text::Text;
 use crate::service::export::{Export, Format};
 use crate::store::Store;
 use crate::store::notifications::NewNotification;
+use crate::store::revocations::NewRevocation;
 
 /// Connects to the database that was named, or says which could not be reached.
 async fn connect(url: &crate::secret::DatabaseUrl) -> anyhow::Result<Store> {
@@ -86,6 +87,21 @@ fn notice(arguments: NotifyArgs) -> anyhow::Result<Notice> {
         expires_at: arguments.expires_at,
         in_context: arguments.in_context,
     })
+}
+
+/// Revokes, and prints the revocation's id.
+pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
+    let revocation = NewRevocation {
+        user_id: arguments.user,
+        token_id: arguments.token_id,
+        issued_before: arguments.issued_before,
+        expires_at: arguments.expires_at,
+    };
+    let store = named_or_dev().await?;
+    let id = store.revoke(&revocation).await?;
+    store.close().await;
+    writeln!(std::io::stdout(), "{id}")?;
+    Ok(())
 }
 
 /// Writes a session to the standard output, a page at a time.

@@ -58,8 +58,10 @@ pub(super) async fn run() -> anyhow::Result<()> {
 async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
     let mut settings = checked(Settings::from_lookup(&config::environment, Mode::Dev))?;
     telemetry::start(&settings.log)?;
-    if matches!(settings.auth.keys, KeySource::DataDirectory) {
-        settings.auth.keys = KeySource::Shared(secret(&settings.data_dir)?);
+    for issuer in &mut settings.auth.issuers {
+        if matches!(issuer.keys, KeySource::DataDirectory) {
+            issuer.keys = KeySource::Shared(secret(&settings.data_dir)?);
+        }
     }
     let provider = model(&mut settings)?;
     // The addresses first: a port that is taken is said before a database is started.
@@ -209,15 +211,18 @@ fn banner(
     address: std::net::SocketAddr,
     psql: &str,
 ) -> anyhow::Result<String> {
-    let KeySource::Shared(secret) = &settings.auth.keys else {
+    // Several issuers' tokens are theirs to make.
+    let issuer = settings.auth.only();
+    let Some((issuer, KeySource::Shared(secret))) = issuer.map(|issuer| (issuer, &issuer.keys)) else {
         return Ok(format!("\nAgent WebSocket at http://{address}\n\n"));
     };
     let user = UserId::new(DEMO_USER)?;
     let request = MintRequest {
         user_id: &user,
         ttl: DEMO_TOKEN_LIFE,
-        issuer: settings.auth.issuer.as_deref(),
-        audience: settings.auth.audiences.first().map(String::as_str),
+        issuer: issuer.issuer.as_deref(),
+        audience: issuer.audiences.first().map(String::as_str),
+        authorized_party: issuer.authorized_parties.first().map(String::as_str),
         scope: None,
         token_id: uuid::Uuid::new_v4(),
     };

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::key_set::{KeySet, KeySetError};
-use super::{AuthError, AuthSettings, AuthSetupError, Principal, token};
+use super::{AuthError, AuthSetupError, IssuerSettings, Principal, token};
 pub use source::{InvalidJwksUrl, JwksPolicy, JwksUrl};
 
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -39,7 +39,7 @@ pub struct KeyRefresher {
     client: reqwest::Client,
     url: JwksUrl,
     policy: JwksPolicy,
-    settings: AuthSettings,
+    issuer: Arc<IssuerSettings>,
     published: watch::Sender<Published>,
     wanted: watch::Receiver<u64>,
 }
@@ -70,7 +70,7 @@ enum FetchError {
 pub(super) fn start(
     url: &JwksUrl,
     policy: JwksPolicy,
-    settings: &AuthSettings,
+    issuer: &Arc<IssuerSettings>,
 ) -> Result<(Jwks, KeyRefresher), AuthSetupError> {
     let client = url.client(policy.timeout).map_err(AuthSetupError::Client)?;
     let now = Instant::now();
@@ -87,14 +87,14 @@ pub(super) fn start(
         wanted: wish,
         timeout: policy.timeout,
     };
-    let (url, settings) = (url.clone(), settings.clone());
+    let (url, issuer) = (url.clone(), Arc::clone(issuer));
     Ok((
         jwks,
         KeyRefresher {
             client,
             url,
             policy,
-            settings,
+            issuer,
             published: sender,
             wanted,
         },
@@ -184,7 +184,8 @@ impl KeyRefresher {
     /// The keys of an earlier fetch stay in use; those who wait for this one learn that it brought nothing.
     fn keep(&self, error: &FetchError) -> Duration {
         let error: &dyn std::error::Error = error;
-        tracing::warn!(error, "cannot fetch the issuer's keys (JWT_JWKS_URL)");
+        let issuer = self.issuer.issuer.as_deref();
+        tracing::warn!(error, issuer, "cannot fetch the issuer's keys");
         let cool_down_until = Instant::now() + self.policy.cool_down;
         self.published.send_modify(|published| {
             published.n_fetches += 1;
@@ -228,6 +229,6 @@ impl KeyRefresher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((KeySet::parse(&body, &self.settings)?, ttl))
+        Ok((KeySet::parse(&body, &self.issuer)?, ttl))
     }
 }

@@ -4,13 +4,15 @@
 //! Pure: bytes in, keys out; [`super::jwks`] fetches the bytes. Refuses symmetric keys (a published secret is
 //! no secret), keys that are not for signatures, and RSA keys under 2048 bits.
 
+use std::sync::Arc;
+
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Header};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::token::VerifyingKey;
-use super::{AuthError, AuthSettings, Principal};
+use super::{AuthError, IssuerSettings, Principal};
 
 /// More keys than an issuer needs; a larger document is refused whole.
 const MAX_KEYS: usize = 64;
@@ -47,12 +49,12 @@ struct Document {
 }
 
 impl KeySet {
-    pub(super) fn parse(body: &[u8], settings: &AuthSettings) -> Result<Self, KeySetError> {
+    pub(super) fn parse(body: &[u8], issuer: &Arc<IssuerSettings>) -> Result<Self, KeySetError> {
         let document: Document = serde_json::from_slice(body).map_err(|_| KeySetError::Malformed)?;
         if document.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
-        let usable = |value| PublishedKey::from_jwk(&serde_json::from_value(value).ok()?, settings);
+        let usable = |value| PublishedKey::from_jwk(&serde_json::from_value(value).ok()?, issuer);
         let keys: Vec<_> = document.keys.into_iter().filter_map(usable).collect();
         if keys.is_empty() {
             Err(KeySetError::NoUsableKey)
@@ -78,7 +80,7 @@ impl KeySet {
             .0
             .iter()
             .filter(named)
-            .filter(|key| key.verifying.algorithm() == header.alg);
+            .filter(|key| key.verifying.is_for(header.alg));
         let mut outcome = Err(self.no_key(header));
         for key in fitting.take(MAX_TRIES) {
             outcome = key.verifying.verify(token, now);
@@ -102,13 +104,13 @@ impl KeySet {
 }
 
 impl PublishedKey {
-    fn from_jwk(jwk: &Jwk, settings: &AuthSettings) -> Option<Self> {
+    fn from_jwk(jwk: &Jwk, issuer: &Arc<IssuerSettings>) -> Option<Self> {
         if !is_for_verifying(jwk) {
             return None;
         }
         let algorithm = algorithm_of(jwk)?;
         let key = DecodingKey::from_jwk(jwk).ok()?;
-        let verifying = is_strong(&key).then(|| VerifyingKey::new(key, algorithm, settings))?;
+        let verifying = is_strong(&key).then(|| VerifyingKey::new(key, &[algorithm], issuer))?;
         Some(Self {
             key_id: jwk.common.key_id.clone(),
             verifying,
@@ -150,9 +152,12 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
 
 fn is_strong(key: &DecodingKey) -> bool {
     match key.kind() {
-        DecodingKeyKind::RsaModulusExponent { n, .. } => {
-            n.iter().skip_while(|byte| **byte == 0).count() >= MIN_RSA_BYTES
-        }
+        DecodingKeyKind::RsaModulusExponent { n, .. } => is_strong_modulus(n),
         DecodingKeyKind::SecretOrDer(_) => true,
     }
+}
+
+/// Whether an RSA key with this modulus has at least 2048 bits.
+pub(super) fn is_strong_modulus(modulus: &[u8]) -> bool {
+    modulus.iter().skip_while(|byte| **byte == 0).count() >= MIN_RSA_BYTES
 }

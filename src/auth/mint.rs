@@ -25,6 +25,8 @@ pub struct MintRequest<'a> {
     pub issuer: Option<&'a str>,
     /// `aud`.
     pub audience: Option<&'a str>,
+    /// `azp`.
+    pub authorized_party: Option<&'a str>,
     /// `scope`, separated by spaces.
     pub scope: Option<&'a str>,
     /// `jti`: a fresh one each time, so that one token can be told from another.
@@ -53,6 +55,8 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
 }
 
@@ -73,6 +77,7 @@ pub fn mint(secret: &Secret, request: &MintRequest<'_>, now: OffsetDateTime) -> 
         jti: request.token_id,
         iss: request.issuer,
         aud: request.audience,
+        azp: request.authorized_party,
         scope: request.scope,
     };
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret))

@@ -1,9 +1,14 @@
 //! Tokens as issuers make them, and as attackers do.
 
 mod fixture;
+mod issuers;
 mod jwks;
 mod key_set;
 mod mint;
+mod public_key;
+mod revoked;
+mod threats;
+mod ticket;
 mod tokens;
 
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -11,7 +16,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{AuthSettings, KeySource};
+use super::{AuthError, AuthSettings, Authenticator, IssuerSettings, KeySource, Principal};
+use crate::clock::Clock;
 use crate::secret::Secret;
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
@@ -19,17 +25,33 @@ const SECRET: &str = "a secret of these tests, 32 bytes and more";
 const ISSUER: &str = "https://issuer.test/";
 const AUDIENCE: &str = "agent-websocket";
 
-/// Settings that demand an issuer and an audience.
-fn settings(keys: KeySource) -> AuthSettings {
-    AuthSettings {
+/// An issuer of which a name and an audience are demanded.
+fn issuer(keys: KeySource) -> IssuerSettings {
+    IssuerSettings {
         keys,
         issuer: Some(ISSUER.into()),
         audiences: vec![AUDIENCE.into(), "second".into()],
+        authorized_parties: Vec::new(),
+        user_prefix: String::new(),
     }
 }
 
-fn shared() -> AuthSettings {
-    settings(KeySource::Shared(Secret::new(SECRET)))
+fn shared() -> IssuerSettings {
+    issuer(KeySource::Shared(Secret::new(SECRET)))
+}
+
+/// Settings with this issuer and no other.
+fn only(issuer: IssuerSettings) -> AuthSettings {
+    AuthSettings {
+        issuers: vec![issuer],
+    }
+}
+
+/// What becomes of a token at [`NOW`].
+async fn verify_with(settings: &AuthSettings, token: &str) -> Result<Principal, AuthError> {
+    let (authenticator, _) = Authenticator::from_settings(settings, Clock::manual(NOW).0).unwrap();
+    assert!(authenticator.is_ready());
+    authenticator.verify(token).await
 }
 
 /// Claims that pass, with `changes` laid over them; `null` removes one.

@@ -2,14 +2,17 @@
 //!
 //! The library checks signature, presence of claims, issuer and audience. It would check times too, but
 //! against the system's clock, and it looks at neither `typ` nor `crit`: those are done here. Called by
-//! [`super`] for a shared secret and by [`super::key_set`] for published keys.
+//! [`super`] for a shared secret or one public key, and by [`super::key_set`] for published keys.
+
+use std::sync::Arc;
 
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 
-use super::{AuthError, AuthSettings, Principal};
+use super::public_key::PublicKey;
+use super::{AuthError, IssuerSettings, Principal};
 use crate::ids::UserId;
 
 /// The longest token that is looked at, in bytes. Proxies cut header lines at 8 KB anyway.
@@ -19,58 +22,83 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// its `exp` and before its `nbf` or `iat`.
 pub const LEEWAY: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// A key, the only algorithm it is for, and what its tokens must claim.
+/// [`LEEWAY`] as the calendar counts.
+pub(super) fn leeway() -> Duration {
+    Duration::try_from(LEEWAY).unwrap_or(Duration::ZERO)
+}
+
+/// A key, what it is for, and what its tokens must claim.
 #[derive(Debug)]
 pub(super) struct VerifyingKey {
     key: DecodingKey,
-    algorithm: Algorithm,
     /// One a key: a validation that names algorithms of two families refuses everything.
     validation: Validation,
+    issuer: Arc<IssuerSettings>,
 }
 
 impl VerifyingKey {
-    pub(super) fn hs256(secret: &[u8], settings: &AuthSettings) -> Self {
-        Self::new(DecodingKey::from_secret(secret), Algorithm::HS256, settings)
+    pub(super) fn hs256(secret: &[u8], issuer: &Arc<IssuerSettings>) -> Self {
+        Self::new(DecodingKey::from_secret(secret), &[Algorithm::HS256], issuer)
     }
 
-    pub(super) fn new(key: DecodingKey, algorithm: Algorithm, settings: &AuthSettings) -> Self {
-        let mut validation = Validation::new(algorithm);
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
+    pub(super) fn public(key: &PublicKey, issuer: &Arc<IssuerSettings>) -> Self {
+        Self::new(key.key.clone(), &key.algorithms, issuer)
+    }
+
+    pub(super) fn new(key: DecodingKey, algorithms: &[Algorithm], issuer: &Arc<IssuerSettings>) -> Self {
+        let mut validation = Validation {
+            algorithms: algorithms.to_vec(),
+            validate_exp: false,
+            validate_nbf: false,
+            ..Validation::default()
+        };
         // The library checks `iss` and `aud` only where a token has them; absent, they must be asked for
         // here.
         let mut required = vec!["exp", "sub"];
-        if let Some(issuer) = &settings.issuer {
+        if let Some(issuer) = &issuer.issuer {
             validation.set_issuer(&[issuer]);
             required.push("iss");
         }
-        if !settings.audiences.is_empty() {
-            validation.set_audience(&settings.audiences);
+        if !issuer.audiences.is_empty() {
+            validation.set_audience(&issuer.audiences);
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
         Self {
             key,
-            algorithm,
             validation,
+            issuer: Arc::clone(issuer),
         }
     }
 
-    pub(super) fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    /// Whether tokens of this key may name this algorithm.
+    pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.validation.algorithms.contains(&algorithm)
     }
 
     /// Checks everything about a token. The claims are parsed only once the signature is known to be right.
     pub(super) fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Principal, AuthError> {
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)?;
         check_header(&decoded.header)?;
-        decoded.claims.into_principal(now)
+        decoded.claims.check_party(&self.issuer.authorized_parties)?;
+        decoded.claims.into_principal(&self.issuer.user_prefix, now)
     }
 }
 
 /// The header of a token that is not verified yet: only good for choosing a key.
 pub(super) fn unverified_header(token: &str) -> Result<Header, AuthError> {
     Ok(jsonwebtoken::decode_header(token)?)
+}
+
+/// The issuer that a token claims to be from: only good for choosing whose keys it must pass.
+pub(super) fn unverified_issuer(token: &str) -> Result<String, AuthError> {
+    let claims: ClaimedIssuer = jsonwebtoken::dangerous::insecure_decode_claims(token)?;
+    claims.iss.ok_or(AuthError::MissingClaim)
+}
+
+#[derive(Deserialize)]
+struct ClaimedIssuer {
+    iss: Option<String>,
 }
 
 /// `jku`, `x5u`, `x5c` and `jwk` are not looked at: a token does not choose its own key.
@@ -98,6 +126,7 @@ struct Claims {
     /// Compared by the library, which lets another shape pass where no audience is configured.
     #[serde(rename = "aud")]
     _aud: Option<TextOrList>,
+    azp: Option<String>,
     jti: Option<String>,
     scope: Option<TextOrList>,
 }
@@ -117,20 +146,29 @@ enum TextOrList {
 }
 
 impl Claims {
-    fn into_principal(self, now: OffsetDateTime) -> Result<Principal, AuthError> {
+    /// Checks for which application of the issuer the token was made, where that was asked for.
+    fn check_party(&self, accepted: &[String]) -> Result<(), AuthError> {
+        match &self.azp {
+            _ if accepted.is_empty() => Ok(()),
+            None => Err(AuthError::MissingClaim),
+            Some(party) if accepted.contains(party) => Ok(()),
+            Some(_) => Err(AuthError::AuthorizedParty),
+        }
+    }
+
+    fn into_principal(self, user_prefix: &str, now: OffsetDateTime) -> Result<Principal, AuthError> {
         let expires_at = at(self.exp)?.ok_or(AuthError::MissingClaim)?;
         let issued_at = at(self.iat)?;
-        let leeway = Duration::try_from(LEEWAY).unwrap_or(Duration::ZERO);
-        if now.saturating_sub(leeway) >= expires_at {
+        if now.saturating_sub(leeway()) >= expires_at {
             return Err(AuthError::Expired);
         }
-        let latest_start = now.saturating_add(leeway);
+        let latest_start = now.saturating_add(leeway());
         let begins = [at(self.nbf)?, issued_at];
         if begins.into_iter().flatten().any(|begin| begin > latest_start) {
             return Err(AuthError::NotYetValid);
         }
         Ok(Principal {
-            user_id: UserId::new(&self.sub.unwrap_or_default()).map_err(|_| AuthError::Subject)?,
+            user_id: user_id(user_prefix, &self.sub.unwrap_or_default())?,
             expires_at,
             issued_at,
             token_id: plain(self.jti)?,
@@ -147,6 +185,15 @@ impl TextOrList {
             Self::List(list) => list,
         }
     }
+}
+
+/// The user that a subject is. The subject must be an id by itself: a prefix alone is nobody.
+fn user_id(prefix: &str, subject: &str) -> Result<UserId, AuthError> {
+    let user = UserId::new(subject).map_err(|_| AuthError::Subject)?;
+    if prefix.is_empty() {
+        return Ok(user);
+    }
+    UserId::new(&format!("{prefix}{subject}")).map_err(|_| AuthError::Subject)
 }
 
 /// A time in whole seconds, or `Malformed` where it lies beyond the year 9999.

@@ -53,8 +53,48 @@ fn token_takes_a_user_a_lifetime_and_scopes() {
 }
 
 #[test]
+fn revoke_takes_a_user_a_token_or_a_moment() {
+    for args in [
+        &["revoke", "--user", "alice"][..],
+        &["revoke", "--user", "alice", "--token-id", "t1"],
+        &[
+            "revoke",
+            "--user",
+            "alice",
+            "--issued-before",
+            "2026-12-01T08:00:00Z",
+        ],
+        &[
+            "revoke",
+            "--issued-before",
+            "2026-12-01T08:00:00Z",
+            "--expires-at",
+            "2027-01-01T00:00:00Z",
+        ],
+    ] {
+        assert!(matches!(parse(args), Ok(Command::Revoke(_))), "{args:?}");
+    }
+}
+
+#[test]
 fn bad_arguments_are_refused_with_their_rule() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 9] = [
+        (&["revoke"], "required"),
+        (&["revoke", "--expires-at", "2027-01-01T00:00:00Z"], "required"),
+        (
+            &[
+                "revoke",
+                "--token-id",
+                "t1",
+                "--issued-before",
+                "2026-12-01T08:00:00Z",
+            ],
+            "cannot be used with",
+        ),
+        (
+            &["revoke", "--issued-before", "yesterday"],
+            "not a time of the form",
+        ),
         (&["token"], "<USER>"),
         (&["token", ""], "user"),
         (&["token", "alice", "--ttl-minutes", "0"], "1..=525600"),

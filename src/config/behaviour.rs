@@ -3,6 +3,7 @@
 //!
 //! Pure: a table of texts in, values and faults out. Called by [`super::Settings::from_lookup`].
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -10,7 +11,7 @@ use super::sections::{
     AgentSettings, BudgetSettings, LogFormat, LogSettings, RetentionSettings, RunSettings, SocketSettings,
 };
 use super::table as t;
-use crate::limits::LimitSettings;
+use crate::limits::{ByteRate, LimitSettings};
 
 /// Least that `MAX_MESSAGE_BYTES` may be: the contract promises that 32 KiB of text fit however they are
 /// escaped.
@@ -19,6 +20,8 @@ const MIN_MESSAGE_BYTES: usize = 256 * 1024;
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 const MAX_USD: f64 = 1_000_000.0;
+
+const MAX_BYTES_PER_SECOND: u32 = 1024 * 1024 * 1024;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
@@ -78,6 +81,7 @@ pub(super) fn socket(r: &mut Reader<'_>) -> SocketSettings {
         session_timeout: Duration::try_from_secs_f64(session_timeout_min * 60.0).unwrap_or(Duration::MAX),
         heartbeat: r.millis(&t::HEARTBEAT_MS, 10..=HOUR_MS),
         max_message_bytes: r.number(&t::MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES..=MAX_MESSAGE_BYTES),
+        message_timeout: r.millis(&t::MESSAGE_TIMEOUT_MS, 1..=HOUR_MS),
         auth_timeout: r.millis(&t::AUTH_TIMEOUT_MS, 1..=HOUR_MS),
         write_timeout: r.millis(&t::WRITE_TIMEOUT_MS, 1..=HOUR_MS),
         token_expiry_warning: r.seconds(&t::TOKEN_EXPIRY_WARNING_SECONDS, 0..=86_400),
@@ -124,6 +128,7 @@ pub(super) fn limits(r: &mut Reader<'_>) -> LimitSettings {
         queries_per_minute: r.limit(&t::RATE_LIMIT_PER_MINUTE),
         query_burst: r.limit(&t::RATE_LIMIT_BURST),
         frames_per_second: r.limit(&t::FRAMES_PER_SECOND),
+        inbound: inbound(r),
         connections_per_minute_per_address: r.limit(&t::CONNECTIONS_PER_MINUTE_PER_ADDRESS),
         auth_failures_per_minute_per_address: r.limit(&t::AUTH_FAILURES_PER_MINUTE_PER_ADDRESS),
         connections_per_user: r.limit(&t::MAX_CONNECTIONS_PER_USER),
@@ -163,6 +168,34 @@ pub(super) fn budget(r: &mut Reader<'_>) -> BudgetSettings {
         );
     }
     budget
+}
+
+fn inbound(r: &mut Reader<'_>) -> Option<ByteRate> {
+    let per_second = NonZeroU32::new(r.number(&t::INBOUND_BYTES_PER_SECOND, 0..=MAX_BYTES_PER_SECOND));
+    let burst = NonZeroU32::new(r.number(&t::INBOUND_BURST_BYTES, 0..=MAX_BYTES_PER_SECOND));
+    if r.is_given(&t::INBOUND_BURST_BYTES) && burst.is_some() && per_second.is_none() {
+        r.fault(
+            &t::INBOUND_BURST_BYTES,
+            "limits nothing while INBOUND_BYTES_PER_SECOND is 0",
+            "remove one of them",
+        );
+    }
+    per_second.map(|per_second| ByteRate {
+        per_second,
+        burst: burst.unwrap_or(per_second),
+    })
+}
+
+/// A message of the largest size must be able to arrive before its time is up.
+pub(super) fn check_that_messages_fit(r: &mut Reader<'_>, socket: &SocketSettings, limits: &LimitSettings) {
+    let fits = |rate: ByteRate| rate.within(socket.message_timeout) >= socket.max_message_bytes as u64;
+    if !limits.inbound.is_none_or(fits) {
+        r.fault(
+            &t::INBOUND_BYTES_PER_SECOND,
+            "lets no message of MAX_MESSAGE_BYTES arrive within MESSAGE_TIMEOUT_MS",
+            "raise it, INBOUND_BURST_BYTES or MESSAGE_TIMEOUT_MS",
+        );
+    }
 }
 
 pub(super) fn log(r: &mut Reader<'_>) -> LogSettings {

@@ -1,4 +1,4 @@
-//! How the sections about others are read: where clients and operators connect, whom the server believes,
+//! How the sections about others are read: where clients and operators connect, which proxies the server believes,
 //! which database and which provider it uses. Forms of addresses and secrets, and the rules between them.
 //!
 //! Pure: a table of texts in, values and faults out. Called by [`super::Settings::from_lookup`] and by the
@@ -13,9 +13,9 @@ use super::Mode;
 use super::reader::Reader;
 use super::sections::{DatabaseSettings, DatabaseSource, ProviderFlavor, ProviderSettings, ServerSettings};
 use super::table as t;
-use crate::auth::{AuthSettings, JwksPolicy, JwksUrl, KeySource, MIN_SECRET_BYTES};
 use crate::cidr::Cidr;
-use crate::secret::{DatabaseUrl, Secret};
+use crate::host::HostName;
+use crate::secret::DatabaseUrl;
 
 pub(super) fn server(r: &mut Reader<'_>, mode: Mode) -> ServerSettings {
     let bind = address(r, &t::BIND_ADDR, mode);
@@ -31,6 +31,7 @@ pub(super) fn server(r: &mut Reader<'_>, mode: Mode) -> ServerSettings {
         bind,
         admin_bind,
         allowed_origins: r.parsed_list(&t::ALLOWED_ORIGINS, origin),
+        allowed_hosts: hosts(r, mode),
         trusted_proxies: r.parsed_list(&t::TRUSTED_PROXIES, str::parse::<Cidr>),
         drain: r.seconds(&t::DRAIN_SECONDS, 0..=3_600),
     }
@@ -49,6 +50,16 @@ fn address(r: &mut Reader<'_>, setting: &'static t::Setting, mode: Mode) -> Sock
         r.fault(setting, "can be reached from outside, which dev refuses", fix);
     }
     address
+}
+
+/// In `dev`, unless others are given, the names of this machine: what a page of another site cannot be sent to by its own.
+fn hosts(r: &mut Reader<'_>, mode: Mode) -> Vec<HostName> {
+    const LOOPBACK: [&str; 3] = ["localhost:*", "127.0.0.1:*", "[::1]:*"];
+    let given = r.parsed_list(&t::ALLOWED_HOSTS, str::parse);
+    if mode == Mode::Dev && given.is_empty() {
+        return LOOPBACK.iter().filter_map(|host| host.parse().ok()).collect();
+    }
+    given
 }
 
 /// An origin as browsers write it, so that comparing texts is enough.
@@ -113,63 +124,6 @@ fn database_url(r: &mut Reader<'_>, setting: &'static t::Setting) -> Option<Data
 
 pub(super) fn data_dir(r: &Reader<'_>) -> PathBuf {
     r.text(&t::DATA_DIR).into()
-}
-
-pub(super) fn auth(r: &mut Reader<'_>, mode: Mode) -> AuthSettings {
-    let secret = jwt_secret(r);
-    let url = r
-        .is_given(&t::JWT_JWKS_URL)
-        .then(|| r.parsed(&t::JWT_JWKS_URL, JwksUrl::new));
-    let issuer = r.given(&t::JWT_ISSUER);
-    let audiences = r.list(&t::JWT_AUDIENCE);
-    if secret.is_some() && url.is_some() {
-        r.fault(
-            &t::JWT_JWKS_URL,
-            "is set together with JWT_SECRET",
-            "remove one of them",
-        );
-    }
-    if url.is_some() {
-        // Published keys sign for every application of the issuer, so the key alone says little.
-        let fix = "set it to the value that your issuer puts into tokens for this service";
-        if issuer.is_none() {
-            r.fault(&t::JWT_ISSUER, "is missing, which JWT_JWKS_URL requires", fix);
-        }
-        if audiences.is_empty() {
-            r.fault(&t::JWT_AUDIENCE, "is missing, which JWT_JWKS_URL requires", fix);
-        }
-    }
-    if mode == Mode::Serve && secret.is_none() && url.is_none() {
-        let fix = "set it (openssl rand -base64 32 makes one), or set JWT_JWKS_URL";
-        r.fault(&t::JWT_SECRET, "is missing", fix);
-    }
-    let keys = match (secret, url.flatten()) {
-        (Some(secret), _) => KeySource::Shared(secret),
-        (None, Some(url)) => KeySource::Published {
-            url,
-            policy: JwksPolicy::default(),
-        },
-        (None, None) => KeySource::DataDirectory,
-    };
-    AuthSettings {
-        keys,
-        issuer,
-        audiences,
-    }
-}
-
-pub(super) fn jwt_secret(r: &mut Reader<'_>) -> Option<Secret> {
-    let secret = r.secret(&t::JWT_SECRET)?;
-    let n_bytes = secret.expose().len();
-    if n_bytes < MIN_SECRET_BYTES {
-        let problem = format_args!("has {n_bytes} bytes, fewer than {MIN_SECRET_BYTES}");
-        r.fault(
-            &t::JWT_SECRET,
-            problem,
-            "make a longer one, such as by openssl rand -base64 32",
-        );
-    }
-    Some(secret)
 }
 
 pub(super) fn provider(r: &mut Reader<'_>, mode: Mode) -> ProviderSettings {

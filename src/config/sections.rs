@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::cidr::Cidr;
+use crate::host::HostName;
 use crate::secret::{DatabaseUrl, Secret};
 
 /// Where the server listens and whom it believes.
@@ -20,6 +21,8 @@ pub struct ServerSettings {
     /// `ALLOWED_ORIGINS`, each as a browser writes it: `scheme://host`, and the port unless it is the
     /// scheme's own.
     pub allowed_origins: Vec<String>,
+    /// `ALLOWED_HOSTS`; none = any. Never empty in `dev`.
+    pub allowed_hosts: Vec<HostName>,
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<Cidr>,
     /// `DRAIN_SECONDS`; zero = close at once.
@@ -101,6 +104,8 @@ pub struct SocketSettings {
     pub heartbeat: Duration,
     /// `MAX_MESSAGE_BYTES`.
     pub max_message_bytes: usize,
+    /// `MESSAGE_TIMEOUT_MS`.
+    pub message_timeout: Duration,
     /// `AUTH_TIMEOUT_MS`.
     pub auth_timeout: Duration,
     /// `WRITE_TIMEOUT_MS`.

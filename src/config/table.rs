@@ -31,7 +31,8 @@ pub struct Section {
 impl Setting {
     /// Whether its value must not be repeated in a message.
     pub fn is_secret(&self) -> bool {
-        self.unit.starts_with("secret")
+        // Where a public key belongs, a private one may have been put.
+        self.unit.starts_with("secret") || self.unit == "PEM"
     }
 }
 
@@ -52,6 +53,8 @@ settings! {
         BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
         ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /healthz and /readyz. Not for the public.";
         ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
+        // Empty: a proxy in front knows its names, and a wrong guess would turn everybody away. `dev` has no proxy.
+        ALLOWED_HOSTS = "", "list", "Names in Host that are answered, such as agent.example.com; port :* for any. Empty = any; dev: loopback.";
         TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
         // Under the 30 s that Kubernetes and systemd-like supervisors leave by default.
         DRAIN_SECONDS = "20", "s", "Time over which clients are sent away and answers may finish when the server stops.";
@@ -64,10 +67,13 @@ settings! {
         DATA_DIR = "./.agent-websocket", "path", "Where dev keeps its Postgres and its random token secret.";
     }
     "Who may connect" {
-        JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this or JWT_JWKS_URL; dev makes its own.";
-        JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA), instead of JWT_SECRET. https.";
-        JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_JWKS_URL.";
-        JWT_AUDIENCE = "", "list", "Accepted aud values. Required with JWT_JWKS_URL; without it tokens that name one are refused.";
+        JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this, a public key or JWT_ISSUERS; dev makes its own.";
+        JWT_PUBLIC_KEY = "", "PEM", "The issuer's public key: RSA, P-256, P-384 or Ed25519. \\n may stand for line breaks.";
+        JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA). https.";
+        JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_PUBLIC_KEY and JWT_JWKS_URL.";
+        JWT_AUDIENCE = "", "list", "Accepted aud values. Required with a public key; without it tokens that name one are refused.";
+        JWT_AUTHORIZED_PARTIES = "", "list", "Accepted azp values, of which a token must name one. Suffices where the issuer sets no aud.";
+        JWT_ISSUERS = "", "secret JSON", "Several issuers, instead of all of the above: see docs/tokens.md.";
         ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer the header or the sub-protocol.";
         // Long enough for a slow phone's first frame, short enough that strangers hold no sockets.
         AUTH_TIMEOUT_MS = "5000", "ms", "Time for the auth frame of a client that brought no token.";
@@ -98,6 +104,8 @@ settings! {
         HEARTBEAT_MS = "25000", "ms", "Silence after which the server sends a ping; twice as long without an answer ends the socket.";
         // 32 KiB of text take at most six times as much as JSON escapes, plus the frame around it.
         MAX_MESSAGE_BYTES = "262144", "bytes", "Longest frame of a client, at least 262144.";
+        // The longest frame over 9 KB/s; a dead fragment is not held much longer than a silent socket.
+        MESSAGE_TIMEOUT_MS = "30000", "ms", "Time for one message of a client, from its first byte to its last.";
         // A phone changing networks comes back within this; one that does not can resume.
         WRITE_TIMEOUT_MS = "10000", "ms", "Time for one write to a client that reads slowly.";
     }
@@ -130,6 +138,11 @@ settings! {
         RATE_LIMIT_BURST = "5", "queries", "Queries that one user may send at once. 0 = a whole minute's worth.";
         // An interface that sends on each key press stays under it; three times as many may come at once.
         FRAMES_PER_SECOND = "20", "frames", "Frames of one socket a second; three times as many at once.";
+        // A frame of the largest size every two seconds, for ever: far above what a person or a program says, and a flood that
+        // no frame limit sees (empty continuations) costs a hundredth of a core instead of one.
+        INBOUND_BYTES_PER_SECOND = "131072", "bytes", "Bytes of one connection a second; a client that sends more is read more slowly.";
+        // Two frames of the largest size at once.
+        INBOUND_BURST_BYTES = "524288", "bytes", "Bytes that one connection may send at once. 0 = one second's worth.";
         // An office behind one address reconnects after a restart without being turned away.
         CONNECTIONS_PER_MINUTE_PER_ADDRESS = "120", "attempts", "Connection attempts from one address (IPv6: one /64) a minute.";
         // A page with an expired token that retries stays under it; guessing does not.

@@ -1,5 +1,7 @@
 //! Settings from a table of texts: defaults, every fault at once, contradictions, secrets that stay hidden.
 
+mod tokens;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -97,7 +99,8 @@ fn dev_needs_nothing_and_gets_the_documented_defaults() {
     assert_eq!(settings.server.admin_bind.to_string(), "127.0.0.1:9090");
     assert_eq!(settings.server.drain, Duration::from_secs(20));
     assert!(matches!(settings.database.source, DatabaseSource::Embedded));
-    assert!(matches!(settings.auth.keys, KeySource::DataDirectory));
+    let issuer = settings.auth.only().unwrap();
+    assert!(matches!(issuer.keys, KeySource::DataDirectory));
     assert_eq!(settings.provider.base_url, "https://openrouter.ai/api/v1");
     assert_eq!(settings.provider.flavor, ProviderFlavor::OpenRouter);
     assert_eq!(settings.agent.model, "openai/gpt-4-turbo");
@@ -114,6 +117,12 @@ fn dev_needs_nothing_and_gets_the_documented_defaults() {
     assert_eq!(settings.socket.session_timeout, Duration::from_mins(30));
     assert_eq!(settings.socket.heartbeat, Duration::from_secs(25));
     assert_eq!(settings.socket.max_message_bytes, 262_144);
+    assert_eq!(settings.socket.message_timeout, Duration::from_secs(30));
+    let inbound = settings.limits.inbound.unwrap();
+    assert_eq!(
+        (inbound.per_second.get(), inbound.burst.get()),
+        (128 * 1024, 512 * 1024)
+    );
     assert!(!settings.socket.allow_access_token_in_url);
     assert_eq!(
         settings.limits.auth_failures_per_minute_per_address,
@@ -167,6 +176,25 @@ fn given_values_win_over_defaults_and_blank_ones_count_as_none() {
 }
 
 #[test]
+fn dev_answers_to_this_machines_names_only_and_serve_to_any_unless_told() {
+    let accepts = |settings: &Settings, host: &str| {
+        let known = &settings.server.allowed_hosts;
+        known.is_empty() || known.iter().any(|name| name.is(host))
+    };
+    let by_default = dev(&[]).unwrap();
+    for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:18080", "[::1]:8080"] {
+        assert!(accepts(&by_default, host), "{host}");
+    }
+    assert!(!accepts(&by_default, "evil.example.com:8080"));
+    let told = ("ALLOWED_HOSTS", "dev.example.com:8443");
+    for settings in [dev(&[told]), serve(&[told])].map(Result::unwrap) {
+        assert!(accepts(&settings, "dev.example.com:8443"));
+        assert!(!accepts(&settings, "localhost:8080"));
+    }
+    assert!(accepts(&serve(&[]).unwrap(), "anything"));
+}
+
+#[test]
 fn serve_names_all_that_is_missing_at_once() {
     let faults = read(Mode::Serve, &[], &[]).unwrap_err();
     let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -174,7 +202,8 @@ fn serve_names_all_that_is_missing_at_once() {
         text,
         [
             "DATABASE_URL is missing; set it to postgres://user:password@host:5432/database",
-            "JWT_SECRET is missing; set it (openssl rand -base64 32 makes one), or set JWT_JWKS_URL",
+            "JWT_SECRET is missing; set it (openssl rand -base64 32 makes one), \
+             or set JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_ISSUERS",
             "OPENROUTER_API_KEY is missing; set it to a key from https://openrouter.ai/keys, \
              or OPENROUTER_BASE_URL to another server",
         ]
@@ -210,6 +239,8 @@ fn values_out_of_their_form_or_range_are_refused() {
         ("ALLOWED_ORIGINS", "https://app.example.com/"),
         ("ALLOWED_ORIGINS", "https://app.example.com/path"),
         ("ALLOWED_ORIGINS", "https://user@app.example.com"),
+        ("ALLOWED_HOSTS", "https://agent.example.com"),
+        ("ALLOWED_HOSTS", "agent.example.com,*"),
         ("DRAIN_SECONDS", "-1"),
         ("DATABASE_URL", "mysql://db/agent"),
         ("LISTEN_DATABASE_URL", "db"),
@@ -230,6 +261,9 @@ fn values_out_of_their_form_or_range_are_refused() {
         ("SESSION_TIMEOUT", "inf"),
         ("HEARTBEAT_MS", "0"),
         ("MAX_MESSAGE_BYTES", "262143"),
+        ("MESSAGE_TIMEOUT_MS", "0"),
+        ("INBOUND_BYTES_PER_SECOND", "1 MB"),
+        ("INBOUND_BURST_BYTES", "-1"),
         ("MAX_RUN_ATTEMPTS", "0"),
         ("RATE_LIMIT_PER_MINUTE", "1000001"),
         ("MAX_QUEUE_DEPTH", "many"),
@@ -243,20 +277,20 @@ fn values_out_of_their_form_or_range_are_refused() {
 
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
-    let jwks = ("JWT_JWKS_URL", "https://issuer.test/jwks.json");
     let (proxy, no_key) = (
         ("OPENROUTER_BASE_URL", "https://proxy.test"),
         ("OPENROUTER_API_KEY", ""),
     );
     #[rustfmt::skip]
     let cases: [(&[(&str, &str)], &str); 9] = [
-        (&[jwks, ("JWT_ISSUER", "i"), ("JWT_AUDIENCE", "a")], "JWT_JWKS_URL"),
-        (&[jwks, ("JWT_SECRET", ""), ("JWT_AUDIENCE", "a")], "JWT_ISSUER"),
-        (&[jwks, ("JWT_SECRET", ""), ("JWT_ISSUER", "i")], "JWT_AUDIENCE"),
         (&[("ALLOWED_MODELS", "a,b")], "ALLOWED_MODELS"),
         (&[("ADMIN_BIND_ADDR", "127.0.0.1:8080")], "ADMIN_BIND_ADDR"),
         (&[("RATE_LIMIT_PER_MINUTE", "0"), ("RATE_LIMIT_BURST", "5")], "RATE_LIMIT_BURST"),
         (&[("LEASE_MS", "150")], "CHUNK_FLUSH_MS"),
+        (&[("INBOUND_BYTES_PER_SECOND", "0"), ("INBOUND_BURST_BYTES", "5")], "INBOUND_BURST_BYTES"),
+        (&[("MAX_MESSAGE_BYTES", "16777216")], "INBOUND_BYTES_PER_SECOND"),
+        (&[("MESSAGE_TIMEOUT_MS", "1000"), ("INBOUND_BURST_BYTES", "0"), ("INBOUND_BYTES_PER_SECOND", "131071")],
+            "INBOUND_BYTES_PER_SECOND"),
         (&[("PROVIDER_FLAVOR", "openrouter"), proxy, no_key], "OPENROUTER_API_KEY"),
         (&[("PROVIDER_FLAVOR", "generic"), no_key], "OPENROUTER_API_KEY"),
     ];
@@ -269,13 +303,15 @@ fn settings_that_contradict_each_other_are_refused() {
 
 #[test]
 fn settings_that_go_together_are_accepted() {
-    let jwks = ("JWT_JWKS_URL", "https://issuer.test/jwks.json");
-    let cases: [&[(&str, &str)]; 5] = [
+    let cases: [&[(&str, &str)]; 7] = [
+        &[("MAX_MESSAGE_BYTES", "4194304")],
         &[
-            jwks,
-            ("JWT_SECRET", ""),
-            ("JWT_ISSUER", "i"),
-            ("JWT_AUDIENCE", "a,b"),
+            ("MAX_MESSAGE_BYTES", "16777216"),
+            ("INBOUND_BYTES_PER_SECOND", "0"),
+        ],
+        &[
+            ("MAX_MESSAGE_BYTES", "16777216"),
+            ("INBOUND_BURST_BYTES", "16777216"),
         ],
         &[
             ("OPENROUTER_BASE_URL", "http://127.0.0.1:11434/v1"),

@@ -24,8 +24,13 @@ const LIMIT: u32 = 20_000;
 /// Rows read, and put into conversations, at a time.
 const BATCH: usize = 500;
 
-/// The least time between two looks, so that a flood of hints makes a steady rate of looks.
-const GAP: Duration = Duration::from_millis(1);
+/// The least time between two looks, so that a flood of hints makes a steady rate of looks. At 1,000 inserts a second the CPU
+/// time of node and Postgres together was 6.9 s in 12 s with 1 ms, 6.2 with 2, 5.7 with 3, 5.5 with 5, and half of the rows were there
+/// after 4.5, 4.8, 6.5, 8.7 ms (medians of five runs, two cores); what 32 services can insert was the same with all.
+const GAP: Duration = Duration::from_millis(2);
+
+/// After a failure.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// The task that looks for new notifications.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Inbox {
     poll: Duration,
     bell: Arc<Notify>,
     metrics: Metrics,
+    /// Rung when rows wait to be put into their conversations.
+    waiting: Notify,
 }
 
 /// Makes the inbox look.
@@ -74,12 +81,18 @@ impl Inbox {
             poll,
             bell: Arc::clone(&bell),
             metrics,
+            waiting: Notify::new(),
         };
         (InboxBell(bell), inbox)
     }
 
-    /// Looks until the task is dropped.
+    /// Looks until the task is dropped. Conversations are written to beside it: one that cannot be must hold up nobody's
+    /// notifications.
     pub async fn run(self) {
+        tokio::join!(self.look_on(), self.converse_on());
+    }
+
+    async fn look_on(&self) {
         let mut horizon: Option<Horizon> = None;
         loop {
             let result = match &horizon {
@@ -90,7 +103,7 @@ impl Inbox {
                 Ok(next) => horizon = Some(next),
                 Err(error) => {
                     tracing::warn!(error = %error, "notifications could not be looked for; trying again");
-                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             }
@@ -118,7 +131,7 @@ impl Inbox {
     async fn look(&self, since: &Horizon) -> Result<Horizon, StoreError> {
         let look = self.feed.store.look_at_notifications(since, LIMIT).await?;
         if look.for_context {
-            self.put_into_context().await?;
+            self.waiting.notify_one();
         }
         if look.complete {
             self.deliver(&look).await?;
@@ -163,6 +176,17 @@ impl Inbox {
         }
     }
 
+    /// Puts what waits into its conversations, as often as a look finds some.
+    async fn converse_on(&self) {
+        loop {
+            self.waiting.notified().await;
+            if let Err(error) = in_time(self.put_into_context()).await {
+                tracing::warn!(error = %error, "notifications could not be put into conversations; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
     async fn put_into_context(&self) -> Result<(), StoreError> {
         let grown = self
             .feed
@@ -170,7 +194,7 @@ impl Inbox {
             .put_into_context(u32::try_from(BATCH).unwrap_or(u32::MAX))
             .await?;
         if grown.len() >= BATCH {
-            self.bell.notify_one();
+            self.waiting.notify_one();
         }
         for (session, watchers) in grown {
             self.feed.changed(session, &watchers);

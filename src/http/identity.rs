@@ -9,7 +9,7 @@ use super::address::ClientAddress;
 use super::problem::Problem;
 use crate::auth::Principal;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::service::{Service, token_refused};
+use crate::service::Service;
 use crate::ws::credentials::bearer;
 
 /// The user of a request.
@@ -42,7 +42,7 @@ impl FromRequestParts<Arc<Service>> for Identity {
                 if let Some(address) = address.filter(|_| !error.is_retryable()) {
                     let _ = service.limiter.record_auth_failure(address);
                 }
-                Err(Problem::from(token_refused(error)))
+                Err(Problem::from(service.refuse_token(error)))
             }
         }
     }

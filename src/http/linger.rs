@@ -22,6 +22,9 @@ const LINGER: Duration = Duration::from_millis(1500);
 /// How much of it is read at a time, in bytes.
 const SCRAP_BYTES: usize = 4 * 1024;
 
+/// How much of it is read away, in bytes: a large file that was sent by mistake, and no flood.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
 /// A connection that lingers once nobody holds it any more.
 #[derive(Debug)]
 pub(super) struct Lingering {
@@ -95,9 +98,15 @@ impl Drop for Lingering {
     }
 }
 
-/// Says that nothing more will come, then reads until the client says so too.
+/// Says that nothing more will come, then reads until the client says so too, or has said too much.
 async fn read_away(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let mut scrap = vec![0; SCRAP_BYTES];
-    while stream.read(&mut scrap).await.is_ok_and(|n| n > 0) {}
+    let mut read = 0;
+    while let Ok(n @ 1..) = stream.read(&mut scrap).await {
+        read += n;
+        if read > MOST_BYTES {
+            return;
+        }
+    }
 }

@@ -21,7 +21,10 @@ use tower::ServiceExt;
 
 use super::address::{ClientAddress, client_address};
 use super::linger::Lingering;
+use super::meter::Metered;
+use super::stall::Impatient;
 use crate::cidr::Cidr;
+use crate::limits::ByteRate;
 use crate::shutdown::Tasks;
 
 /// How long a peer may take from its connection to the end of its first request's header.
@@ -37,6 +40,13 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// slow reader would be noticed minutes too late, and its memory is not counted anywhere.
 const SEND_BUFFER_BYTES: u32 = 32 * 1024;
 
+/// What it may hold of what a client sends and we do not read, in bytes (doubled likewise): at its rate a client needs no
+/// more, and a flood stays with who makes it.
+const RECEIVE_BUFFER_BYTES: u32 = 64 * 1024;
+
+/// The longest head of a request, in bytes: a token of 8 KiB in two places, cookies, and what proxies add.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
 /// Peers that may wait to be accepted: a restart makes all of them come back together.
 const BACKLOG: u32 = 4096;
 
@@ -51,14 +61,24 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
         TcpSocket::new_v6()?
     };
     socket.set_reuseaddr(true)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit them.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
+/// What holds for every peer.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// Proxies that are believed when they say who asks.
+    pub trusted: Arc<[Cidr]>,
+    /// How fast a connection is read.
+    pub inbound: Option<ByteRate>,
+}
+
 /// Serves a router until the server drains; what is open then ends by itself.
-pub async fn serve(listener: TcpListener, router: Router, trusted: Arc<[Cidr]>, tasks: Tasks) {
+pub async fn serve(listener: TcpListener, router: Router, peers: Peers, tasks: Tasks) {
     loop {
         let accepted = tokio::select! {
             () = tasks.drain().cancelled() => return,
@@ -66,8 +86,7 @@ pub async fn serve(listener: TcpListener, router: Router, trusted: Arc<[Cidr]>, 
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    connection(stream, peer, router.clone(), Arc::clone(&trusted), tasks.clone());
+                let connection = connection(stream, peer, router.clone(), peers.clone(), tasks.clone());
                 tasks.spawn("http", connection);
             }
             Err(error) => {
@@ -78,20 +97,25 @@ pub async fn serve(listener: TcpListener, router: Router, trusted: Arc<[Cidr]>, 
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, trusted: Arc<[Cidr]>, tasks: Tasks) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, peers: Peers, tasks: Tasks) {
     let _ = stream.set_nodelay(true);
+    let stream = Impatient::new(Lingering::new(stream, tasks.clone()));
+    let stream = Metered::new(stream, peers.inbound);
+    let inbound = stream.inbound();
     let asked = Arc::new(AtomicBool::new(false));
     let noticed = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         noticed.store(true, Ordering::Relaxed);
-        let address = client_address(peer.ip(), request.headers(), &trusted);
+        let address = client_address(peer.ip(), request.headers(), &peers.trusted);
         request.extensions_mut().insert(ClientAddress(address));
+        request.extensions_mut().insert(inbound.clone());
         respond(router.clone(), request)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WITHIN)
-        .serve_connection(TokioIo::new(Lingering::new(stream, tasks.clone())), service)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(served);
     let first_request = tokio::time::sleep(FIRST_REQUEST_WITHIN);

@@ -44,11 +44,7 @@ pub(super) async fn post(
     notice.check()?;
     let user =
         UserId::new(notice.user_id.as_str()).map_err(|error| Problem::bad_request(error.to_string()))?;
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key
-            .to_str()
-            .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
-        let key = Text::new(key.to_owned()).map_err(Problem::bad_request)?;
+    if let Some(key) = idempotency_key(&headers)? {
         match &notice.dedupe_key {
             Some(given) if *given != key => {
                 return Err(Problem::bad_request("dedupe_key and Idempotency-Key differ"));
@@ -68,6 +64,20 @@ pub(super) async fn post(
         Json(json!({ "notification_id": id, "duplicate": id.is_none() })),
     )
         .into_response())
+}
+
+/// `Idempotency-Key`: the `dedupe_key` of services that speak HTTP.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Text>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = key
+        .to_str()
+        .map_err(|_| Problem::bad_request("Idempotency-Key cannot be read"))?;
+    if !(1..=255).contains(&key.len()) {
+        return Err(Problem::bad_request("Idempotency-Key must be 1 to 255 bytes"));
+    }
+    Text::new(key.to_owned()).map(Some).map_err(Problem::bad_request)
 }
 
 /// How many.
@@ -135,13 +145,15 @@ struct NotifySession {
 pub(super) async fn notify_session(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     check_scope(&caller)?;
     let notify: NotifySession = body.read()?;
     let message = check_content(Some(notify.message))?;
+    let key = idempotency_key(&headers)?;
     let id = service
-        .notify_session(notify.session_id, message.into_string())
+        .notify_session(notify.session_id, message.into_string(), key)
         .await?;
-    Ok(Json(json!({ "success": true, "notification_id": id })).into_response())
+    Ok(Json(json!({ "success": true, "notification_id": id, "duplicate": id.is_none() })).into_response())
 }

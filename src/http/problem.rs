@@ -60,6 +60,15 @@ impl Problem {
         )
     }
 
+    /// 421.
+    pub fn misdirected() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected_request",
+            "This server does not answer to that host",
+        )
+    }
+
     /// 500.
     pub fn internal() -> Self {
         Self::from(Refusal::internal())

@@ -140,4 +140,18 @@ impl Hub {
             mailbox.mark_lost();
         }
     }
+
+    /// Makes a user's connections look at what concerns them.
+    pub fn ring(&self, user: &UserId) {
+        for (_, mailbox) in self.users().get(user).into_iter().flatten() {
+            mailbox.ring();
+        }
+    }
+
+    /// Makes every connection look at what concerns it.
+    pub fn ring_all(&self) {
+        for (_, mailbox) in self.users().values().flatten() {
+            mailbox.ring();
+        }
+    }
 }

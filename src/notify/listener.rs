@@ -13,7 +13,9 @@ use sqlx::postgres::PgListener;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::notifier::{Hint, NOTIFICATIONS_CHANNEL, Notifier, WORK_CHANNEL, node_channel};
+use super::notifier::{
+    Hint, NOTIFICATIONS_CHANNEL, Notifier, REVOCATIONS_CHANNEL, WORK_CHANNEL, node_channel,
+};
 use crate::ids::{NodeId, SessionId};
 use crate::metrics::Metrics;
 
@@ -36,6 +38,8 @@ pub enum Heard {
     Notifications,
     /// A run waits for somebody with room.
     Work,
+    /// Something was revoked.
+    Revocations,
     /// Anything may have been missed: look at everything.
     Everything,
 }
@@ -111,7 +115,12 @@ impl<F: Fn(Heard) + Send> Listener<F> {
             Err(error) => return error,
         };
         if let Err(error) = listener
-            .listen_all([channel.as_str(), NOTIFICATIONS_CHANNEL, WORK_CHANNEL])
+            .listen_all([
+                channel.as_str(),
+                NOTIFICATIONS_CHANNEL,
+                WORK_CHANNEL,
+                REVOCATIONS_CHANNEL,
+            ])
             .await
         {
             return error;
@@ -150,6 +159,7 @@ impl<F: Fn(Heard) + Send> Listener<F> {
         match channel {
             NOTIFICATIONS_CHANNEL => (self.heard)(Heard::Notifications),
             WORK_CHANNEL => (self.heard)(Heard::Work),
+            REVOCATIONS_CHANNEL => (self.heard)(Heard::Revocations),
             _ if channel == own => {
                 let mut probe = false;
                 for word in payload.split(',') {

@@ -42,6 +42,15 @@ struct Contents {
     close: Option<CloseReason>,
 }
 
+impl Contents {
+    /// Forgets notifications, and remembers that.
+    fn lose(&mut self) {
+        self.signals
+            .retain(|signal| !matches!(signal, Signal::Notification(_)));
+        self.lost = true;
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     contents: Mutex<Contents>,
@@ -57,7 +66,7 @@ pub struct Mailbox(Arc<Inner>);
 pub enum Mail {
     /// The next signal.
     Signal(Signal),
-    /// Some notifications did not fit: read the pending ones from the store.
+    /// Some notifications did not fit: read from the store which are pending, and which no more.
     Lost,
     /// Close the socket.
     Close(CloseReason),
@@ -74,12 +83,9 @@ impl Mailbox {
     pub fn put(&self, signal: Signal) {
         let mut contents = self.contents();
         if contents.signals.len() >= CAPACITY {
-            contents
-                .signals
-                .retain(|signal| !matches!(signal, Signal::Notification(_)));
-            contents.lost = true;
+            contents.lose();
         }
-        // Nothing but notifications comes in such numbers; were it so, the client would see the state at its next connect.
+        // Nothing but what the store knows comes in such numbers.
         if contents.signals.len() < CAPACITY && !(contents.lost && matches!(signal, Signal::Notification(_)))
         {
             contents.signals.push_back(signal);
@@ -108,9 +114,10 @@ impl Mailbox {
         }
     }
 
-    /// Makes the connection read its pending notifications from the store.
+    /// Makes the connection read its pending notifications from the store. What waits of them is forgotten: the read brings
+    /// them, each in its place behind older ones.
     pub fn mark_lost(&self) {
-        self.contents().lost = true;
+        self.contents().lose();
         self.ring();
     }
 

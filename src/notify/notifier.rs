@@ -19,6 +19,9 @@ pub const NOTIFICATIONS_CHANNEL: &str = "agent_notifications";
 /// The channel on which processes say that a run waits for somebody with room.
 pub const WORK_CHANNEL: &str = "agent_work";
 
+/// The channel on which inserts into `agent.revocations` are announced.
+pub const REVOCATIONS_CHANNEL: &str = "agent_revocations";
+
 /// How many hints may wait; more are dropped, since the poll heals that.
 const QUEUE: usize = 8192;
 

@@ -47,6 +47,20 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
+    /// Which of these are pending for a user no more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settled(
+        &self,
+        user: &UserId,
+        sent: &[NotificationId],
+    ) -> Result<Vec<NotificationId>, Refusal> {
+        in_time(self.store.settled_notifications(user, sent))
+            .await
+            .map_err(|error| unavailable(&error))
+    }
+
     /// Marks notifications as seen. The user's other devices are told by the look that this causes, on every process.
     ///
     /// # Errors
@@ -79,7 +93,7 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
-    /// Notifies the owner of a session, as the original notify function does.
+    /// Notifies the owner of a session, as the original notify function does. `None` when the dedupe key was used before.
     ///
     /// # Errors
     /// `not_found` when there is no such session.
@@ -87,6 +101,7 @@ impl Service {
         &self,
         session: SessionId,
         content: String,
+        dedupe_key: Option<Text>,
     ) -> Result<Option<NotificationId>, Refusal> {
         let owner = self
             .store
@@ -97,6 +112,7 @@ impl Service {
         let new = NewNotification {
             session_id: Some(session),
             content,
+            dedupe_key: dedupe_key.map(Text::into_string),
             ..NewNotification::default()
         };
         self.notify(&owner, &new).await

@@ -1,4 +1,8 @@
-//! Notifications: what is pending for a user, what is new since the last look, acknowledgement, insertion.
+//! Notifications: what is pending for a user, what is new since the last look (in `look`), acknowledgement, insertion.
+
+mod look;
+
+pub use look::{Horizon, Look};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -59,28 +63,6 @@ pub struct NewNotification {
     pub in_context: bool,
 }
 
-/// What a look saw: the next one begins here.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Horizon {
-    snapshot: String,
-    now: time::OffsetDateTime,
-}
-
-/// What happened to notifications since a look.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Look {
-    /// Where the next look begins.
-    pub next: Horizon,
-    /// Some wait to be put into their conversations.
-    pub for_context: bool,
-    /// All that happened is here; otherwise more happened than was asked for.
-    pub complete: bool,
-    /// Rows that came, or became due, and for whom.
-    pub new: Vec<(UserId, NotificationId)>,
-    /// Rows that were acknowledged, by whom, and in which transaction.
-    pub cleared: Vec<(UserId, String, NotificationId)>,
-}
-
 struct NotificationRow {
     notification_id: Uuid,
     user_id: String,
@@ -137,7 +119,9 @@ impl Store {
                    content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
                    greatest(created_at, deliver_after) AS "due_at!"
             FROM agent.pending_notifications
-            WHERE user_id = $1 AND due AND notification_id <> ALL ($3)
+            WHERE user_id = $1 AND due
+              -- As a sub-select it is hashed; as a list it is gone through for each row.
+              AND notification_id NOT IN (SELECT unnest($3::uuid[]))
             ORDER BY array_position(ARRAY['high', 'normal', 'low'], priority), created_at, notification_id
             LIMIT $2
             "#,
@@ -166,8 +150,7 @@ impl Store {
             SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
                    content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
                    greatest(created_at, deliver_after) AS "due_at!"
-            FROM agent.pending_notifications
-            WHERE notification_id = ANY ($1) AND due
+            FROM agent.deliverable($1)
             ORDER BY created_at, notification_id
             "#,
             &ids,
@@ -177,99 +160,30 @@ impl Store {
         rows.into_iter().map(PendingNotification::try_from).collect()
     }
 
-    /// Where a look begins that has none before it.
+    /// Which of these are pending for a user no more: acknowledged, or removed.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn notification_horizon(&self) -> Result<Horizon, StoreError> {
-        let row = sqlx::query!(
-            r#"SELECT pg_current_snapshot()::text AS "snapshot!", statement_timestamp() AS "now!""#
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(Horizon {
-            snapshot: row.snapshot,
-            now: row.now,
-        })
-    }
-
-    /// What happened to notifications since a look, for anybody: at most `limit` of it. A row of a transaction that commits
-    /// late is found too, since what counts is what the earlier snapshot could see, not any id or time.
-    ///
-    /// # Errors
-    /// When the database fails.
-    #[expect(clippy::too_many_lines, reason = "one statement with its columns")]
-    pub async fn look_at_notifications(&self, since: &Horizon, limit: u32) -> Result<Look, StoreError> {
-        let rows = sqlx::query!(
+    pub async fn settled_notifications(
+        &self,
+        user: &UserId,
+        ids: &[NotificationId],
+    ) -> Result<Vec<NotificationId>, StoreError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let settled = sqlx::query_scalar!(
             r#"
-            WITH horizon AS MATERIALIZED (
-                SELECT $1::text::pg_snapshot AS seen, pg_current_snapshot()::text AS next, statement_timestamp() AS now,
-                       EXISTS (SELECT 1 FROM agent.notifications AS n
-                               WHERE n.in_context AND n.message_id IS NULL
-                                 AND (n.deliver_after IS NULL OR n.deliver_after <= statement_timestamp())) AS for_context
-            )
-            SELECT h.next AS "next!", h.now AS "now!", h.for_context AS "for_context!",
-                   f.notification_id AS "notification_id?", f.user_id AS "user_id?",
-                   f.cleared_by::text AS "cleared_by?"
-            FROM horizon AS h
-            LEFT JOIN LATERAL (
-                (SELECT n.notification_id, n.user_id, NULL::xid8 AS cleared_by
-                 FROM agent.notifications AS n
-                 WHERE n.acknowledged_at IS NULL
-                   AND n.inserted_by >= pg_snapshot_xmin(h.seen) AND NOT pg_visible_in_snapshot(n.inserted_by, h.seen)
-                   AND (n.deliver_after IS NULL OR n.deliver_after <= h.now)
-                   AND (n.expires_at IS NULL OR n.expires_at > h.now)
-                 LIMIT $3)
-                UNION ALL
-                (SELECT n.notification_id, n.user_id, NULL
-                 FROM agent.notifications AS n
-                 WHERE n.acknowledged_at IS NULL AND n.deliver_after > $2 AND n.deliver_after <= h.now
-                   AND (n.expires_at IS NULL OR n.expires_at > h.now)
-                 LIMIT $3)
-                UNION ALL
-                (SELECT n.notification_id, n.user_id, n.acknowledged_by
-                 FROM agent.notifications AS n
-                 WHERE n.acknowledged_by >= pg_snapshot_xmin(h.seen)
-                   AND NOT pg_visible_in_snapshot(n.acknowledged_by, h.seen)
-                 LIMIT $3)
-            ) AS f ON true
+            SELECT s.id AS "id!"
+            FROM unnest($2::uuid[]) AS s (id)
+            WHERE NOT EXISTS (
+                SELECT 1 FROM agent.notifications AS n
+                WHERE n.notification_id = s.id AND n.user_id = $1 AND n.acknowledged_at IS NULL)
             "#,
-            since.snapshot,
-            since.now,
-            i64::from(limit),
+            user.as_str(),
+            &ids,
         )
         .fetch_all(&self.pool)
         .await?;
-        let Some(first) = rows.first() else {
-            return Err(StoreError::Inconsistent {
-                table: "notifications",
-                column: "horizon",
-            });
-        };
-        let mut look = Look {
-            next: Horizon {
-                snapshot: first.next.clone(),
-                now: first.now,
-            },
-            for_context: first.for_context,
-            complete: rows.len() < limit as usize,
-            new: Vec::new(),
-            cleared: Vec::new(),
-        };
-        for row in rows {
-            let (Some(id), Some(user)) = (row.notification_id, row.user_id) else {
-                continue;
-            };
-            let user = UserId::new(&user).map_err(|_| StoreError::Inconsistent {
-                table: "notifications",
-                column: "user_id",
-            })?;
-            match row.cleared_by {
-                Some(by) => look.cleared.push((user, by, NotificationId(id))),
-                None => look.new.push((user, NotificationId(id))),
-            }
-        }
-        Ok(look)
+        Ok(settled.into_iter().map(NotificationId).collect())
     }
 
     /// Puts notifications that ask for it into their conversations, and returns the sessions that grew, with the processes

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::frames::{accepted, done};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
-use crate::ids::{ClientName, ConnectionId, MessageId, SessionKey};
+use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, SessionKey};
 use crate::protocol::client::{self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, FeedbackStored, ServerFrame, Status};
@@ -28,6 +28,13 @@ pub(super) enum Reply {
     Asked(Accepted, Option<ClientName>),
     /// Frames to be sent.
     Frames(Vec<ServerFrame<'static>>),
+    /// Notifications were acknowledged.
+    Acknowledged {
+        /// The command's answer.
+        done: ServerFrame<'static>,
+        /// Those that were not before.
+        ids: Vec<NotificationId>,
+    },
     /// Another session on this connection.
     Switch {
         /// The command's answer.
@@ -142,6 +149,12 @@ impl Asker {
                 } else {
                     Reply::Frames(vec![done])
                 })
+            }
+            Command::Ack(ack) => {
+                let ids = self.service.acknowledge(&self.key.user_id, &ack).await?;
+                let data = json!({ "notification_ids": ids });
+                let done = done("ack", "Acknowledged", re, self.service.now(), data);
+                Ok(Reply::Acknowledged { done, ids })
             }
             other => {
                 let (event, content, data) = self.simple(other, re.as_ref()).await?;
@@ -287,10 +300,6 @@ impl Asker {
                     .await?;
                 let list = items::<_, NotificationView>(pending);
                 ("inbox", "Your notifications", json!({ "notifications": list }))
-            }
-            Command::Ack(ack) => {
-                let done = service.acknowledge(&key.user_id, &ack).await?;
-                ("ack", "Acknowledged", json!({ "notification_ids": done }))
             }
             // The others are dealt with before.
             _ => {

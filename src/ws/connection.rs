@@ -12,10 +12,11 @@
 //! meanwhile, which is the back-pressure. The loop executes decisions of `session` and `session::replay`; it makes none.
 
 mod attached;
+mod delivered;
 mod pump;
+mod revoked;
 mod timing;
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -31,17 +32,19 @@ use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
-use crate::ids::{ClientName, MessageId, NotificationId};
+use crate::http::meter::InboundBytes;
+use crate::ids::{ClientName, MessageId};
 use crate::limits::FrameMeter;
 use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
-use crate::protocol::error::Refusal;
+use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
 use crate::service::Service;
 use crate::session::{Conversation, Decision, Rules};
 use crate::store::append::Accepted;
 use attached::Attached;
 pub(super) use attached::close_for;
+use delivered::Delivered;
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -53,6 +56,8 @@ const LAST_CLOSE: Duration = Duration::from_millis(1600);
 pub(super) struct Offer {
     /// Where it comes from.
     pub(super) address: Option<IpAddr>,
+    /// What has come in from it.
+    pub(super) inbound: InboundBytes,
     /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
@@ -83,6 +88,8 @@ pub(super) struct Connection {
     keepalive: Keepalive,
     meter: FrameMeter,
     principal: Option<Principal>,
+    /// Against which version of what was revoked the principal was checked.
+    revocations_seen: u64,
     attached: Option<Attached>,
     /// The request being carried out.
     work: Option<Work>,
@@ -90,10 +97,7 @@ pub(super) struct Connection {
     asking: Option<MessageId>,
     /// Queries of this connection that are stored and not sent yet.
     accepted: Vec<(Accepted, Option<ClientName>)>,
-    /// Notifications sent and not acknowledged: repeats are left out.
-    delivered: HashSet<NotificationId>,
-    /// Those among them that this connection acknowledged itself: of these it need not be told.
-    acknowledged: HashSet<NotificationId>,
+    delivered: Delivered,
     drain_until: Option<Instant>,
     began: Instant,
     frames_in: u64,
@@ -117,12 +121,12 @@ impl Connection {
             keepalive,
             meter,
             principal: None,
+            revocations_seen: 0,
             attached: None,
             work: None,
             asking: None,
             accepted: Vec::new(),
-            delivered: HashSet::new(),
-            acknowledged: HashSet::new(),
+            delivered: Delivered::default(),
             drain_until: None,
             began: now,
             frames_in: 0,
@@ -135,7 +139,7 @@ impl Connection {
         let now = Instant::now();
         let lifetime = self.service.lifetime(principal.expires_at);
         self.conversation = Conversation::open(rules(&self.service), lifetime, now);
-        self.principal = Some(principal);
+        self.take_principal(principal);
         let after = if self.offer.session == Some(SessionRef::Latest) {
             None
         } else {
@@ -159,13 +163,17 @@ impl Connection {
 
     /// Brings out what there is, waits for the next thing, and deals with it.
     async fn turn(&mut self) -> Result<(), End> {
+        self.check_revoked().await?;
         self.pump().await?;
         let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
         let tasks = self.service.tasks.clone();
         tokio::select! {
             () = self.seat.mailbox().rung() => Ok(()),
-            received = self.socket.receive(), if reads => self.on_received(received?).await,
+            received = self.socket.receive(), if reads => {
+                self.check_revoked().await?;
+                self.on_received(received?).await
+            }
             reply = carry_on(&mut self.work) => {
                 self.work = None;
                 self.on_reply(reply).await
@@ -193,11 +201,16 @@ impl Connection {
         self.keepalive.received(now);
         if let Err(limit) = self.meter.check(now) {
             let refusal = self.service.limited(&limit);
-            self.refuse(refusal, None).await?;
-            return Err(End::Close(CloseReason::Flooding));
+            return self.turn_away(refusal).await;
         }
-        let Received::Text(text) = received else {
-            return Ok(());
+        let text = match received {
+            Received::Text(text) => text,
+            Received::Binary(_) => return Err(End::Close(CloseReason::BinaryFrame)),
+            Received::Life => return Ok(()),
+            Received::Unfinished => {
+                let refusal = Refusal::new(ErrorCode::RateLimited, "A message did not end in time");
+                return self.turn_away(refusal).await;
+            }
         };
         self.frames_in += 1;
         match self.conversation.on_frame(client::parse(&text), now) {
@@ -212,14 +225,20 @@ impl Connection {
         Ok(())
     }
 
+    /// Tells a flooding client what was too much, and ends it.
+    async fn turn_away(&mut self, refusal: Refusal) -> Result<(), End> {
+        self.refuse(refusal, None).await?;
+        Err(End::Close(CloseReason::Flooding))
+    }
+
     async fn refuse(&mut self, refusal: Refusal, re: Option<ClientName>) -> Result<(), End> {
         let frame = ServerFrame::Error(ErrorFrame::of(refusal, re, self.service.now()));
         self.send(&frame).await
     }
 
     fn start(&mut self, frame: ClientFrame) {
-        if let ClientFrame::Command(_, Command::Ack(ack)) = &frame {
-            self.note_acknowledged(ack);
+        if matches!(frame, ClientFrame::Command(_, Command::Ack(_))) {
+            self.delivered.hold();
         }
         let Some(attached) = &self.attached else {
             return;
@@ -263,7 +282,12 @@ impl Connection {
                 for frame in &list {
                     self.send(frame).await?;
                 }
-                Ok(())
+                // Had it been an acknowledgement, it has failed.
+                self.acknowledged(&[]).await
+            }
+            Reply::Acknowledged { done, ids } => {
+                self.send(&done).await?;
+                self.acknowledged(&ids).await
             }
             Reply::Switch { done, opened, after } => {
                 self.send(&done).await?;

@@ -9,14 +9,25 @@ use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 pub enum Credentials {
     /// A token.
     Token(String),
+    /// What stands in for one.
+    Ticket(String),
     /// A token's sub-protocol without ours: we could select neither, and a browser would drop the connection.
     ProtocolWithoutOurs,
     /// None: the first frame must bring it.
     None,
 }
 
-/// Finds the token: `Authorization`, then the sub-protocols, then the URL where the operator allowed that.
-pub fn find(headers: &HeaderMap, in_url: Option<String>) -> Credentials {
+/// What the query string brings.
+#[derive(Clone, Debug, Default)]
+pub struct InUrl {
+    /// A ticket.
+    pub ticket: Option<String>,
+    /// A token, where the operator allowed that.
+    pub token: Option<String>,
+}
+
+/// Finds the first that is present: `Authorization`, the sub-protocols, a ticket, a token in the URL.
+pub fn find(headers: &HeaderMap, in_url: InUrl) -> Credentials {
     if let Some(token) = bearer(headers) {
         return Credentials::Token(token.to_owned());
     }
@@ -26,7 +37,15 @@ pub fn find(headers: &HeaderMap, in_url: Option<String>) -> Credentials {
         }
         return Credentials::Token(token.to_owned());
     }
-    in_url.map_or(Credentials::None, Credentials::Token)
+    match in_url {
+        InUrl {
+            ticket: Some(ticket), ..
+        } => Credentials::Ticket(ticket),
+        InUrl {
+            token: Some(token), ..
+        } => Credentials::Token(token),
+        InUrl { .. } => Credentials::None,
+    }
 }
 
 /// The token of an `Authorization: Bearer` header.

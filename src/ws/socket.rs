@@ -2,12 +2,18 @@
 //!
 //! Owns everything that RFC 6455 and the library leave to us. Refuses to know what the frames say. `ws::connection` uses it.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::SinkExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
+use super::partial::Partial;
+use crate::http::meter::InboundBytes;
 use crate::protocol::close::CloseReason;
 
 /// How long a client may take to answer our close, and to finish sending what we refused.
@@ -22,7 +28,7 @@ const SLOW_CLOSE_WITHIN: Duration = Duration::from_secs(75);
 pub(super) enum End {
     /// We close it, for this reason.
     Close(CloseReason),
-    /// It is gone: cut, or closed by the client.
+    /// It is gone: cut.
     Gone,
 }
 
@@ -31,8 +37,21 @@ pub(super) enum End {
 pub(super) enum Received {
     /// A text frame.
     Text(Utf8Bytes),
+    /// A binary one.
+    Binary(Bytes),
     /// A ping or a pong: a sign of life.
     Life,
+    /// Part of a message that has been under way for too long.
+    Unfinished,
+}
+
+/// How long things may take on a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// One write.
+    pub(super) write: Duration,
+    /// One message of the client's, from its first byte to its last.
+    pub(super) message: Duration,
 }
 
 /// A WebSocket with deadlines.
@@ -40,11 +59,21 @@ pub(super) enum Received {
 pub(super) struct Socket {
     inner: WebSocket,
     write_timeout: Duration,
+    inbound: InboundBytes,
+    partial: Partial,
+    /// Wakes us when the message that is under way has taken too long. Made only while one is.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Socket {
-    pub(super) fn new(inner: WebSocket, write_timeout: Duration) -> Self {
-        Self { inner, write_timeout }
+    pub(super) fn new(inner: WebSocket, timing: Timing, inbound: InboundBytes) -> Self {
+        Self {
+            inner,
+            write_timeout: timing.write,
+            partial: Partial::new(timing.message, inbound.total()),
+            inbound,
+            alarm: None,
+        }
     }
 
     /// Puts a frame into the socket's buffer.
@@ -54,10 +83,11 @@ impl Socket {
 
     /// Asks for a sign of life.
     pub(super) async fn ping(&mut self) -> Result<(), End> {
-        self.within(Message::Ping(axum::body::Bytes::new())).await
+        self.within(Message::Ping(Bytes::new())).await
     }
 
-    async fn within(&mut self, message: Message) -> Result<(), End> {
+    /// Puts a message into the socket's buffer, within the time for a write.
+    pub(super) async fn within(&mut self, message: Message) -> Result<(), End> {
         match timeout(self.write_timeout, self.inner.feed(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
@@ -76,11 +106,49 @@ impl Socket {
 
     /// Waits for the next frame. Cancel-safe.
     pub(super) async fn receive(&mut self) -> Result<Received, End> {
-        match self.inner.recv().await {
-            Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Life),
-            Some(Ok(Message::Binary(_))) => Err(End::Close(CloseReason::BinaryFrame)),
-            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, End>> {
+        if let Poll::Ready(message) = self.inner.poll_next_unpin(cx) {
+            return Poll::Ready(self.received(message));
+        }
+        // All that came in was looked at; what is left of it is the beginning of a message.
+        let now = Instant::now();
+        let Some(deadline) = self.partial.deadline(self.inbound.total(), now.into_std()) else {
+            self.alarm = None;
+            return Poll::Pending;
+        };
+        let deadline = Instant::from_std(deadline);
+        if now >= deadline {
+            return Poll::Ready(Ok(Received::Unfinished));
+        }
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.deadline() != deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        // It cannot be over yet.
+        let _ = alarm.as_mut().poll(cx);
+        Poll::Pending
+    }
+
+    fn received(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<Received, End> {
+        let total = self.inbound.total();
+        match message {
+            Some(Ok(Message::Text(text))) => {
+                self.partial.message(total);
+                Ok(Received::Text(text))
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                self.partial.message(total);
+                Ok(Received::Binary(bytes))
+            }
+            Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                self.partial.control(payload.len(), total);
+                Ok(Received::Life)
+            }
+            Some(Ok(Message::Close(_))) => Err(End::Close(CloseReason::ClientClosed)),
+            None => Err(End::Gone),
             Some(Err(error)) => Err(verdict(error)),
         }
     }
@@ -94,6 +162,11 @@ impl Socket {
             CLOSE_WITHIN
         };
         let deadline = Instant::now() + patience;
+        if reason == CloseReason::ClientClosed {
+            // The library has put the answer into its buffer, and sends it only when it is driven once more.
+            let _ = timeout_at(deadline, self.inner.flush()).await;
+            return;
+        }
         let frame = CloseFrame {
             code: reason.code(),
             reason: Utf8Bytes::from_static(reason.reason()),

@@ -7,14 +7,12 @@
 mod plan;
 
 use std::collections::{BTreeMap, HashMap};
-use std::thread;
 use std::time::Duration;
 
-use crate::support::database::environment;
 use crate::support::eventually;
 use crate::support::fleet::{Fleet, Verdict};
-use crate::support::process::ServeProcess;
 use crate::support::provider::{Script, ScriptedProvider};
+use crate::support::seeds::{Blame, seeds};
 use plan::{DEVICES, Manner, NODES, Op, Plan, USERS};
 
 /// The seeds of an ordinary test run.
@@ -37,8 +35,6 @@ struct Summary {
 struct Drive {
     provider: ScriptedProvider,
     fleet: Fleet,
-    /// Nodes that were told to end.
-    leaving: Vec<ServeProcess>,
     /// What the provider says to each query, by its id.
     answers: BTreeMap<String, String>,
     /// The ids that each device has used.
@@ -49,17 +45,6 @@ struct Drive {
     /// Stalls so far: each has a gate of its own.
     stalls: usize,
     kills: usize,
-}
-
-/// Says which seed failed, whatever failed.
-struct Blame<'a>(&'a Plan);
-
-impl Drop for Blame<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{}", self.0);
-        }
-    }
 }
 
 impl Drive {
@@ -76,7 +61,6 @@ impl Drive {
         Self {
             provider,
             fleet,
-            leaving: Vec::new(),
             answers: BTreeMap::new(),
             asked: HashMap::new(),
             notified: HashMap::new(),
@@ -105,11 +89,7 @@ impl Drive {
             Op::SlowRead { device, ms } => devices[device].sleep(Duration::from_millis(ms)),
             Op::Notify { user } => self.notify(user).await,
             Op::Kill9 { node } => self.kill9(node).await,
-            Op::Terminate { node } => {
-                let leaving = self.fleet.take(node);
-                leaving.process.terminate();
-                self.leaving.push(leaving);
-            }
+            Op::Terminate { node } => self.fleet.terminate(node),
             Op::Start { node } => self.fleet.start_node(node).await,
             Op::PostgresCut { node } => self.fleet.proxy(node).cut(),
             Op::PostgresRefuses { node } => self.fleet.proxy(node).refuse(),
@@ -158,11 +138,7 @@ impl Drive {
 
     async fn notify(&mut self, user: usize) {
         let user = format!("user-{user}");
-        sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ($1, 'Look')")
-            .bind(&user)
-            .execute(&self.fleet.database.pool)
-            .await
-            .unwrap();
+        self.fleet.database.notify(&user, "Look").await;
         *self.notified.entry(user).or_default() += 1;
     }
 
@@ -183,24 +159,16 @@ impl Drive {
 
     /// Lets everything come to its end.
     async fn rest(&mut self) {
-        for node in 0..NODES {
-            self.fleet.proxy(node).restore();
-            if !self.fleet.is_up(node) {
-                self.fleet.start_node(node).await;
-            }
-        }
         self.unstall();
+        self.fleet.heal().await;
         self.fleet.rest().await;
-        for leaving in &mut self.leaving {
-            leaving.ended().await;
-        }
     }
 
     /// Whether every device has received every notification of its user, and no other.
     fn are_all_notified(&self) -> bool {
         self.fleet.devices.iter().all(|device| {
             let n = self.notified.get(&device.user).copied().unwrap_or_default();
-            device.memory().notifications.len() == n
+            device.memory().ledger.seen.len() == n
         })
     }
 
@@ -278,25 +246,10 @@ async fn drive(seed: u64, summary: &mut Summary) {
     drive.fleet.shut_down().await;
 }
 
-/// Which seeds to run.
-fn seeds() -> Vec<u64> {
-    let number = |name: &str| {
-        environment(name).map(|text| {
-            text.parse::<u64>()
-                .unwrap_or_else(|_| panic!("{name} must be a number"))
-        })
-    };
-    match (number("CHAOS_SEED"), number("CHAOS_SEEDS")) {
-        (Some(seed), _) => vec![seed],
-        (None, Some(n)) => (1..=n).collect(),
-        (None, None) => SEEDS.collect(),
-    }
-}
-
 #[tokio::test]
 async fn random_plans_lose_and_double_nothing() {
     let mut summary = Summary::default();
-    for seed in seeds() {
+    for seed in seeds("CHAOS", SEEDS) {
         drive(seed, &mut summary).await;
     }
     let Summary {

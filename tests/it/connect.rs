@@ -2,6 +2,9 @@
 
 mod credentials;
 mod endings;
+mod hosts;
+mod issuers;
+mod presets;
 mod refusals;
 mod time;
 

@@ -1,26 +1,13 @@
 //! A session as a file, over HTTP and from the command line; and the command that notifies.
 
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
 
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
 use crate::support::http::Api;
 use crate::support::node::{TestNode, token};
+use crate::support::process::program;
 use crate::support::provider::{Script, ScriptedProvider};
-
-/// Runs the program to its end with these arguments and a database.
-async fn program(database_url: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_agent-websocket"));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("DATABASE_URL", database_url);
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()

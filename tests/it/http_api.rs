@@ -305,3 +305,23 @@ async fn the_original_notify_function_needs_its_scope_whatever_the_target() {
         .problem(400, "invalid_message");
     node.shut_down().await;
 }
+
+#[tokio::test]
+async fn the_original_notify_function_notifies_once_for_each_key() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    let client = node.connect("alice").await;
+    let service = Api::new(&node.base, &token_with("ci", PATIENCE, Some("agent:notify")));
+    for duplicate in [false, true] {
+        let body = json!({ "sessionId": client.session, "message": "Build finished" });
+        let key = [("idempotency-key", "build-7")];
+        let reply = service
+            .call_with("POST", "/functions/v1/notify_websocket", &key, Some(body))
+            .await;
+        assert_eq!(
+            (reply.status, &reply.json()["duplicate"]),
+            (200, &json!(duplicate))
+        );
+    }
+    node.shut_down().await;
+}

@@ -1,6 +1,11 @@
 //! Notifications: insert a row, reach the user.
 
+mod faults;
+mod hints;
 mod hostile_rows;
+mod keys;
+mod late;
+mod pooler;
 
 use serde_json::json;
 
@@ -8,10 +13,6 @@ use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::node::{TestNode, token_with};
 use crate::support::provider::ScriptedProvider;
-
-async fn insert(database: &TestDatabase, sql: &'static str) {
-    sqlx::query(sql).execute(&database.pool).await.unwrap();
-}
 
 #[tokio::test]
 async fn an_acknowledgement_clears_the_notification_on_the_devices_of_every_node() {
@@ -28,11 +29,9 @@ async fn an_acknowledgement_clears_the_notification_on_the_devices_of_every_node
     for client in [&mut a, &mut b, &mut c] {
         client.live().await;
     }
-    insert(
-        &one.database,
-        "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'hello')",
-    )
-    .await;
+    one.database
+        .execute("INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'hello')")
+        .await;
     let mut ids = Vec::new();
     for client in [&mut a, &mut b, &mut c] {
         let frame = client.until(|frame| frame["event"] == "message").await;
@@ -66,10 +65,7 @@ async fn a_notification_for_the_context_becomes_a_message_once_and_data_for_the_
                              kind => 'build', title => 'CI', data => '{{\"id\": 7}}', in_context => true)",
         client.session
     );
-    sqlx::query(sqlx::AssertSqlSafe(sql))
-        .execute(&node.database.pool)
-        .await
-        .unwrap();
+    node.database.execute(sql).await;
 
     let frame = client
         .until(|frame| frame["event"] == "message" && frame["seq"].is_i64())
@@ -110,27 +106,18 @@ async fn rows_are_held_back_until_due_dropped_when_expired_and_collapse_to_the_n
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
     node.listening().await;
-    insert(
-        &node.database,
-        "INSERT INTO agent.notifications (user_id, content, collapse_key, expires_at, priority) VALUES
-             ('u', 'old', 'k', NULL, 'normal'), ('u', 'gone', NULL, '2020-01-01', 'normal'), ('u', 'low', NULL, NULL, 'low')",
-    )
+    node.database.execute("INSERT INTO agent.notifications (user_id, content, collapse_key, expires_at, priority) VALUES
+             ('u', 'old', 'k', NULL, 'normal'), ('u', 'gone', NULL, '2020-01-01', 'normal'), ('u', 'low', NULL, NULL, 'low')")
     .await;
-    insert(
-        &node.database,
-        "INSERT INTO agent.notifications (user_id, content, collapse_key, created_at)
+    node.database
+        .execute(
+            "INSERT INTO agent.notifications (user_id, content, collapse_key, created_at)
          VALUES ('u', 'new', 'k', clock_timestamp() + interval '5 milliseconds')",
-    )
-    .await;
+        )
+        .await;
     let mut client = node.connect("u").await;
     client.live().await;
-    let told = |client: &crate::support::client::TestClient| -> Vec<String> {
-        let messages = client.frames.iter().filter(|frame| frame["event"] == "message");
-        messages
-            .map(|frame| frame["content"].as_str().unwrap().to_owned())
-            .collect()
-    };
-    assert_eq!(told(&client), ["new", "low"]);
+    assert_eq!(client.told(), ["new", "low"]);
     let inbox = client.command("inbox", json!({})).await;
     assert_eq!(inbox["data"]["notifications"].as_array().unwrap().len(), 2);
     // Seeing the newest is seeing what it replaced.
@@ -138,19 +125,17 @@ async fn rows_are_held_back_until_due_dropped_when_expired_and_collapse_to_the_n
     let left =
         "SELECT count(*) FROM agent.notifications WHERE acknowledged_at IS NULL AND expires_at IS NULL";
     assert_eq!(node.database.count(left).await, 0);
-    insert(
-        &node.database,
-        "INSERT INTO agent.notifications (user_id, content, deliver_after)
+    node.database
+        .execute(
+            "INSERT INTO agent.notifications (user_id, content, deliver_after)
          VALUES ('u', 'later', clock_timestamp() + interval '300 milliseconds')",
-    )
-    .await;
-    insert(
-        &node.database,
-        "INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'now')",
-    )
-    .await;
+        )
+        .await;
+    node.database
+        .execute("INSERT INTO agent.notifications (user_id, content) VALUES ('u', 'now')")
+        .await;
     client.until(|frame| frame["content"] == "later").await;
-    assert_eq!(told(&client), ["new", "low", "now", "later"]);
+    assert_eq!(client.told(), ["new", "low", "now", "later"]);
     node.shut_down().await;
 }
 
@@ -193,26 +178,77 @@ async fn a_service_with_the_scope_notifies_over_http_once_for_each_key() {
 #[tokio::test]
 async fn what_the_table_refuses_is_refused_in_the_callers_transaction() {
     let database = TestDatabase::new().await;
-    for (column, value) in [
+    let refused = [
+        ("user_id", "'two' || chr(10) || 'lines'"),
+        ("user_id", "'C1' || chr(133)"),
+        ("user_id", "repeat('x', 256)"),
         ("kind", "'two words'"),
         ("priority", "'urgent'"),
         ("title", "repeat('x', 1025)"),
         ("content", "''"),
         ("data", "jsonb_build_object('x', repeat('x', 20000))"),
+        // What Postgres takes for JSON and no client could read.
+        ("data", "'{\"deep\": [1, 1e400]}'"),
+        ("data", "'-1e400'"),
+        ("data", "(repeat('[', 65) || repeat(']', 65))::jsonb"),
         ("data", r#"'{"n": 1e400}'"#),
         ("data", "(repeat('[', 40) || repeat(']', 40))::jsonb"),
         ("dedupe_key", "''"),
         ("in_context", "true"),
-    ] {
-        let (name, list) = if column == "content" {
-            ("kind", format!("'u', {value}, 'k'"))
-        } else {
-            (column, format!("'u', 'c', {value}"))
-        };
-        let sql = format!("INSERT INTO agent.notifications (user_id, content, {name}) VALUES ({list})");
-        let refused = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .execute(&database.pool)
-            .await;
-        assert!(refused.is_err(), "{column} = {value}");
+        ("created_at", "'infinity'"),
+        ("created_at", "'-infinity'"),
+    ];
+    for (column, value) in refused {
+        assert!(!takes(&database, column, value).await, "{column} = {value}");
     }
+    let taken = [
+        ("user_id", "'Zoë 😀 | 1'"),
+        ("data", "'{\"x\": [1e300, -1e300, 1e-400, \"1e400\", null]}'"),
+        ("data", "(repeat('[', 33) || repeat(']', 33))::jsonb"),
+        ("expires_at", "'infinity'"),
+    ];
+    for (column, value) in taken {
+        assert!(takes(&database, column, value).await, "{column} = {value}");
+    }
+}
+
+/// Whether the table takes a row with this value.
+async fn takes(database: &TestDatabase, column: &str, value: &str) -> bool {
+    let mut row = vec![("user_id", "'u'"), ("content", "'c'")];
+    row.retain(|(name, _)| *name != column);
+    row.push((column, value));
+    let (names, values): (Vec<&str>, Vec<&str>) = row.into_iter().unzip();
+    let sql = format!(
+        "INSERT INTO agent.notifications ({}) VALUES ({})",
+        names.join(", "),
+        values.join(", ")
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .execute(&database.pool)
+        .await
+        .is_ok()
+}
+
+#[tokio::test]
+async fn everything_that_the_table_takes_reaches_its_user() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    node.listening().await;
+    let mut client = node.connect("Zoë 😀").await;
+    client.live().await;
+    let values = [
+        "jsonb_build_array(1e307, -1e307, 1e-400, 0.1, 123456789012345678901234567890)",
+        "(repeat('[', 33) || repeat(']', 33))::jsonb",
+        "to_jsonb(repeat('\u{7f}\u{2028}\"\\', 2000))",
+        "'null'::jsonb",
+    ];
+    for (n, value) in values.iter().enumerate() {
+        let sql = format!(
+            "INSERT INTO agent.notifications (user_id, content, title, data, expires_at)
+             VALUES ('Zoë 😀', chr(1) || '{n}', chr(159), {value}, 'infinity')"
+        );
+        node.database.execute(sql).await;
+        client.notified(&format!("\u{1}{n}")).await;
+    }
+    node.shut_down().await;
 }

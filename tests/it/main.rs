@@ -11,6 +11,8 @@ mod connect;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod examples;
@@ -18,6 +20,10 @@ mod examples;
 mod export;
 #[cfg(test)]
 mod frames;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod http_api;
 #[cfg(test)]
@@ -47,6 +53,8 @@ mod removal;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod revocation;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod search;
@@ -56,6 +64,8 @@ mod sql;
 mod steering;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tickets;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -47,22 +47,6 @@ async fn shut_down(nodes: (TestNode, TestNode)) {
     second.shut_down().await;
 }
 
-/// Inserts a notification as any service does.
-async fn notify(database: &TestDatabase, user: &str, content: &str) {
-    sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ($1, $2)")
-        .bind(user)
-        .bind(content)
-        .execute(&database.pool)
-        .await
-        .unwrap();
-}
-
-async fn notified(client: &mut TestClient, content: &str) -> Value {
-    client
-        .until(|frame| frame["event"] == "message" && frame["content"] == content)
-        .await
-}
-
 /// Everything that one node's devices are to be told of what happens on another.
 async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, provider: &ScriptedProvider) {
     let own = HashMap::from([
@@ -82,9 +66,9 @@ async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, 
     phone
         .until(|frame| frame["event"] == "session" && frame["title"] == "Another title")
         .await;
-    notify(&first.database, "alice", "Build finished").await;
-    notified(&mut phone, "Build finished").await;
-    notified(&mut laptop, "Build finished").await;
+    first.database.notify("alice", "Build finished").await;
+    phone.notified("Build finished").await;
+    laptop.notified("Build finished").await;
 
     for client in [&phone, &laptop] {
         let mut transcript = Transcript::default();
@@ -179,16 +163,6 @@ async fn readiness(node: &TestNode) -> Value {
     serde_json::from_str(body).unwrap()
 }
 
-/// Ends every connection that listens on this database; returns how many there were.
-async fn kill_listeners(database: &TestDatabase) -> i64 {
-    database
-        .count(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-             WHERE datname = current_database() AND query ILIKE 'LISTEN %' AND pid <> pg_backend_pid()",
-        )
-        .await
-}
-
 #[tokio::test]
 async fn a_listener_that_loses_its_connection_comes_back_and_misses_nothing() {
     let provider = ScriptedProvider::start().await;
@@ -198,10 +172,10 @@ async fn a_listener_that_loses_its_connection_comes_back_and_misses_nothing() {
     let mut laptop = nodes.1.resume("alice", &phone.session, 0).await;
     laptop.live().await;
     for round in 0..3 {
-        assert_eq!(kill_listeners(database).await, 2);
+        assert_eq!(database.kill_listeners().await, 2);
         // Right away, so that what happens falls into the time in which nobody listens.
         let content = format!("In round {round}");
-        notify(database, "alice", &content).await;
+        database.notify("alice", &content).await;
         let response = phone.ask(&format!("q{round}"), &content).await;
         laptop
             .until(|frame| frame["type"] == "response" && frame["seq"] == response["seq"])
@@ -212,7 +186,7 @@ async fn a_listener_that_loses_its_connection_comes_back_and_misses_nothing() {
                 .iter()
                 .any(|frame| frame["event"] == "message" && frame["content"] == content)
             {
-                notified(device, &content).await;
+                device.notified(&content).await;
             }
         }
         nodes.0.listening().await;
@@ -315,9 +289,9 @@ async fn an_acknowledgement_clears_the_devices_of_every_node() {
     let mut laptop = nodes.1.connect("alice").await;
     phone.live().await;
     laptop.live().await;
-    notify(&nodes.0.database, "alice", "Seen?").await;
-    let id = notified(&mut phone, "Seen?").await["notification_id"].clone();
-    notified(&mut laptop, "Seen?").await;
+    nodes.0.database.notify("alice", "Seen?").await;
+    let id = phone.notified("Seen?").await["notification_id"].clone();
+    laptop.notified("Seen?").await;
     phone.command("ack", json!({ "notification_ids": [id] })).await;
     let cleared = laptop.until(|frame| frame["event"] == "cleared").await;
     assert_eq!(cleared["notification_ids"], json!([id]));
@@ -338,7 +312,7 @@ async fn a_notification_reaches_its_user_on_every_node_and_nobody_else() {
                VALUES ('alice', 'Build finished 🎉', 'CI', 'build.done', '{\"ok\": true}', 'high')";
     sqlx::query(sql).execute(&nodes.0.database.pool).await.unwrap();
     for device in [&mut phone, &mut laptop] {
-        let frame = notified(device, "Build finished 🎉").await;
+        let frame = device.notified("Build finished 🎉").await;
         assert_eq!(frame["type"], "notification");
         assert_eq!(
             (&frame["title"], &frame["kind"]),
@@ -351,8 +325,8 @@ async fn a_notification_reaches_its_user_on_every_node_and_nobody_else() {
         assert_eq!(frame.get("replay"), None, "it came live");
         assert_eq!(frame.get("seq"), None);
     }
-    notify(&nodes.0.database, "bob", "Yours").await;
-    notified(&mut stranger, "Yours").await;
+    nodes.0.database.notify("bob", "Yours").await;
+    stranger.notified("Yours").await;
     assert!(
         stranger
             .frames
@@ -360,15 +334,6 @@ async fn a_notification_reaches_its_user_on_every_node_and_nobody_else() {
             .all(|frame| frame["content"] != "Build finished 🎉")
     );
     shut_down(nodes).await;
-}
-
-/// The contents of the notifications among these frames.
-fn contents(frames: &[Value]) -> Vec<&str> {
-    frames
-        .iter()
-        .filter(|frame| frame["event"] == "message")
-        .map(|frame| frame["content"].as_str().unwrap())
-        .collect()
 }
 
 #[tokio::test]
@@ -384,7 +349,7 @@ async fn what_is_pending_comes_before_live_by_priority_and_age_until_it_is_ackno
     let order = ["high 2", "high 1", "normal 2", "normal 1", "low 2", "low 1"];
     for device in [&mut phone, &mut tablet] {
         device.live().await;
-        assert_eq!(contents(&device.frames), order);
+        assert_eq!(device.told(), order);
         let replayed = device
             .frames
             .iter()
@@ -416,13 +381,13 @@ async fn what_is_pending_comes_before_live_by_priority_and_age_until_it_is_ackno
     assert_eq!(as_set(&cleared["notification_ids"]), as_set(&json!(ids[..2])));
     let mut again = node.connect("alice").await;
     again.live().await;
-    assert_eq!(contents(&again.frames), order[2..]);
+    assert_eq!(again.told(), order[2..]);
     phone.command("ack", json!({ "all": true })).await;
     let cleared = tablet.until(|frame| frame["event"] == "cleared").await;
     assert_eq!(as_set(&cleared["notification_ids"]), as_set(&json!(ids[2..])));
     let mut last = node.connect("alice").await;
     last.live().await;
-    assert!(contents(&last.frames).is_empty());
+    assert!(last.told().is_empty());
     let sql = "SELECT count(*) FROM agent.notifications WHERE acknowledged_at IS NULL";
     assert_eq!(node.database.count(sql).await, 0);
     assert!(
@@ -444,16 +409,16 @@ async fn a_late_commit_arrives(node: &TestNode) {
         .unwrap();
     for n in 0..10 {
         let content = format!("Early {n}");
-        notify(database, "alice", &content).await;
-        notified(&mut client, &content).await;
+        database.notify("alice", &content).await;
+        client.notified(&content).await;
     }
     late.commit().await.unwrap();
-    notified(&mut client, "Late").await;
-    let mut seen = contents(&client.frames);
+    client.notified("Late").await;
+    let mut seen = client.told();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 11);
-    assert_eq!(contents(&client.frames).len(), 11, "each once");
+    assert_eq!(client.told().len(), 11, "each once");
 }
 
 #[tokio::test]
@@ -488,10 +453,10 @@ async fn ten_thousand_notifications_of_one_statement_all_arrive() {
             "twice: {frame}"
         );
     }
-    assert_eq!(contents(&client.frames).len(), ROWS);
+    assert_eq!(client.told().len(), ROWS);
     let mut again = node.connect("alice").await;
     again.live().await;
-    assert_eq!(contents(&again.frames).len(), 200, "at most 200 before live");
+    assert_eq!(again.told().len(), 200, "at most 200 before live");
     let done = client.command("ack", json!({ "all": true })).await;
     let acknowledged = done["data"]["notification_ids"].as_array();
     assert_eq!(acknowledged.map(Vec::len), Some(ROWS), "{}", done["content"]);
@@ -499,5 +464,23 @@ async fn ten_thousand_notifications_of_one_statement_all_arrive() {
     again.until(|frame| frame["event"] == "cleared").await;
     let pong = tokio::time::timeout(Duration::from_secs(10), again.command("ping", json!({}))).await;
     assert_eq!(pong.unwrap()["event"], "ping");
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_node_connects_as_a_login_that_is_the_app_and_no_more() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    node.listening().await;
+    node.connect("alice").await.ask("q", "Hello").await;
+    let logins: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT DISTINCT a.usename::text, r.rolsuper FROM pg_stat_activity AS a JOIN pg_roles AS r ON r.rolname = a.usename
+         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.application_name = 'agent-websocket'
+            OR a.datname = current_database() AND a.query ILIKE 'LISTEN %'",
+    )
+    .fetch_all(&node.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(logins, [("agent_server".to_owned(), false)]);
     node.shut_down().await;
 }

@@ -20,7 +20,7 @@ async fn serve(
     provider: &ScriptedProvider,
     changes: &[(&str, &str)],
 ) -> ServeProcess {
-    ServeProcess::start(name, values(&provider.base_url(), &database.url, changes)).await
+    ServeProcess::start(name, values(&provider.base_url(), &database.server_url, changes)).await
 }
 
 /// A device of alice in a session, from its start, once it is live.

@@ -68,6 +68,8 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
     .execute(&node.database.pool)
     .await
     .unwrap();
+    let api = Api::new(&node.base, &token("marker-user"));
+    assert_eq!(api.call("POST", "/v1/tickets", None).await.status, 201);
     // Old enough for the search index.
     execute(
         &node.database.pool,
@@ -79,24 +81,29 @@ async fn full_life(node: &TestNode, provider: &ScriptedProvider) -> TestClient {
     client
 }
 
+/// Under a daily limit, so that something is set aside.
+const LIMITED: [(&str, &str); 1] = [("COST_PER_DAY_USD", "100")];
+
 /// The tables that hold something of a user.
-const TABLES_OF_USERS: [&str; 9] = [
+const TABLES_OF_USERS: [&str; 11] = [
     "chunks",
     "connections",
     "feedback",
     "messages",
     "notifications",
+    "reservations",
     "runs",
     "search_index",
     "sessions",
+    "tickets",
     "usage",
 ];
 
 #[tokio::test]
 async fn an_erased_user_leaves_no_trace_in_any_table_and_nobody_else_is_touched() {
     let provider = ScriptedProvider::start().await;
-    let mut one = TestNode::start(&provider, &[]).await;
-    let mut two = TestNode::start_on(one.database.clone(), &provider, &[]).await;
+    let mut one = TestNode::start(&provider, &LIMITED).await;
+    let mut two = TestNode::start_on(one.database.clone(), &provider, &LIMITED).await;
     one.listening().await;
     two.listening().await;
     let mut bob = one.connect("bob").await;
@@ -147,7 +154,7 @@ async fn an_erased_user_leaves_no_trace_in_any_table_and_nobody_else_is_touched(
 #[tokio::test]
 async fn a_user_is_erased_by_sql_while_connected_with_a_receipt() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &[]).await;
+    let mut node = TestNode::start(&provider, &LIMITED).await;
     node.listening().await;
     let mut client = full_life(&node, &provider).await;
     let rows = sqlx::query("SELECT * FROM agent.erase_user('marker-user')")

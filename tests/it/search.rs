@@ -107,6 +107,58 @@ async fn a_search_finds_the_same_before_while_and_after_the_index_is_written() {
     assert_eq!(search(pool, "nobody", "zebra").await, [""; 0]);
 }
 
+/// More than a search goes through before it looks words up.
+#[tokio::test]
+async fn a_long_history_is_searched_to_its_beginning() {
+    let database = TestDatabase::new().await;
+    let pool = &database.pool;
+    let contents: Vec<String> = (0..1500)
+        .map(|n| match n {
+            7 => "a zebra, once".to_owned(),
+            n if n % 50 == 0 => format!("lion number {n}"),
+            n => format!("nothing of note, number {n}"),
+        })
+        .collect();
+    let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
+    for user in ["u", "other"] {
+        session(pool, user, 60.0, &contents).await;
+    }
+    for part in [1000, 1000, 1000, 0] {
+        assert_eq!(index(pool).await, part);
+    }
+    for words in [
+        "zebra",
+        "lion",
+        "number",
+        "\"lion number\"",
+        "zebra or lion",
+        "number -nothing",
+        "unheard",
+    ] {
+        let mut expected = scan(pool, "u", words).await;
+        expected.truncate(100);
+        assert_eq!(search(pool, "u", words).await, expected, "{words}");
+    }
+    assert_eq!(search(pool, "u", "zebra").await, ["a zebra, once"]);
+}
+
+#[tokio::test]
+async fn a_burst_after_a_quiet_time_is_indexed_in_parts_of_the_size_asked_for() {
+    let database = TestDatabase::new().await;
+    let pool = &database.pool;
+    let burst: Vec<&str> = vec!["a zebra crosses"; 2500];
+    session(pool, "u", 1_000_000.0, &["long ago"]).await;
+    session(pool, "u", 60.0, &burst).await;
+    assert_eq!(index(pool).await, 1000);
+    assert_eq!(index(pool).await, 1000);
+    assert_eq!(index(pool).await, 501);
+    assert_eq!(index(pool).await, 0);
+    assert_eq!(
+        database.count("SELECT count(*) FROM agent.search_index").await,
+        2501
+    );
+}
+
 #[tokio::test]
 async fn the_index_is_written_behind_by_the_server() {
     let provider = ScriptedProvider::start().await;

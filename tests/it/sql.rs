@@ -7,7 +7,6 @@ mod cookbook;
 mod deploy;
 mod rights;
 mod rows;
-mod server;
 
 use sqlx::postgres::Postgres;
 use sqlx::{AssertSqlSafe, PgConnection, Transaction};

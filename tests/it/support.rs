@@ -3,13 +3,20 @@
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod detour;
 pub(crate) mod device;
 pub(crate) mod fleet;
+pub(crate) mod gate;
+pub(crate) mod gauge;
 pub(crate) mod http;
+pub(crate) mod issuer;
+pub(crate) mod ledger;
 pub(crate) mod node;
+pub(crate) mod pooler;
 pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod raw;
+pub(crate) mod seeds;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

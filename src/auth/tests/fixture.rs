@@ -1,5 +1,89 @@
 //! Keys and tokens made for these tests and used nowhere else.
 
+use std::sync::OnceLock;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
+
+/// An RSA key pair of this test run: what signs, and the public key in DER.
+pub(super) fn rsa() -> &'static (EncodingKey, Vec<u8>) {
+    static PAIR: OnceLock<(EncodingKey, Vec<u8>)> = OnceLock::new();
+    PAIR.get_or_init(|| {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        // PKCS #8 is 26 bytes before the key of a length such as this.
+        let private = EncodingKey::from_rsa_der(&private.as_ref()[26..]);
+        (private, public.as_ref().to_vec())
+    })
+}
+
+/// DER as PEM.
+pub(super) fn pem(der: &[u8]) -> String {
+    format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        STANDARD.encode(der)
+    )
+}
+
+/// A P-384 key pair, PKCS #8.
+pub(super) fn p384_pkcs8() -> Vec<u8> {
+    let text = concat!(
+        "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAr6ZPGGdntiWz6br1l4Vkph+5bId3d/+ePAFxzkbP6cBIZ6bGI",
+        "Sib5gx8QWxfaIFyhZANiAASpUUbuPcC6lF0OxMGZl9b0gO2RF5Eszx3TIi5rjQfEkbO55fZnsb/CCdaCqgOz+R8SXjtrp+to",
+        "rzIQ563Pm7d1qqOaOvGnSw1/lDxDWp1z0SiVuSNp1bhR+4mdxLXf4vA=",
+    );
+    STANDARD.decode(text).unwrap()
+}
+
+/// Its public key, as openssl writes it.
+pub(super) const P384_PUBLIC_PEM: &str = "\
+-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEqVFG7j3AupRdDsTBmZfW9IDtkReRLM8d
+0yIua40HxJGzueX2Z7G/wgnWgqoDs/kfEl47a6fraK8yEOetz5u3daqjmjrxp0sN
+f5Q8Q1qdc9EolbkjadW4UfuJncS13+Lw
+-----END PUBLIC KEY-----
+";
+
+/// The public key of [`P256_PKCS8`].
+pub(super) const P256_PUBLIC_PEM: &str = "\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE4ObTZTzRGN114mGJtfcovJ+f2rJl
+07CdYicsxTTvn6dcpnpKoWrB3hyEc7zPX6kT7rb5CehvyJKQg/D0dBfD9Q==
+-----END PUBLIC KEY-----
+";
+
+/// The public key of the Ed25519 pair number 1.
+pub(super) const ED25519_PUBLIC_PEM: &str = "\
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAiojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=
+-----END PUBLIC KEY-----
+";
+
+/// Public keys that no token may be signed with here: P-521, Ed448, RSA of 1024 bits.
+pub(super) const OTHER_PUBLIC_KEYS: [&str; 3] = [
+    "-----BEGIN PUBLIC KEY-----
+MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAkAa3W7KGtiAq1hmvfiyIoRZM4/ZD
+YRiAQIWIKxcV9pSeEuWUgCatdfODSh8whnW5kHolJf5HOIUz7GhpRPsuDYIBq4E+
+jgPWe1EJ6EAF9vSGiJDYtnHJrGzFKTSl0QEUqzL561o+Mb99DZ7RVOfAKFzIv0I3
+GbX9BF7bs6KGnO+UkNs=
+-----END PUBLIC KEY-----",
+    "-----BEGIN PUBLIC KEY-----
+MEMwBQYDK2VxAzoAyN7Ouq4crd/AHDUzeUB8jehuQYjV4wmREviXTW8wYLStuG57
+oABiuSYCb0KMmYLMbbq1ou4XQVoA
+-----END PUBLIC KEY-----",
+    "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCrEbzVe8kjtq0ti3nVMYpCclls
+Jc1DP1Tn2u64tE96tSbVSYZNHei3WvJLW5Oji4wUaWDEpuM/QAFdrXsOnuig1be6
+Bip9as3AoDCaKm5mH5WxHLm5t7s1kT9SstRjbTnv01jVdf7KozmGNgUyBbqdob5i
+ztXo5pjdquC7PvnXAwIDAQAB
+-----END PUBLIC KEY-----",
+];
+
 /// Modulus of a 2048-bit RSA key; its exponent is `AQAB`.
 pub(super) const RSA_MODULUS: &str = concat!(
     "pRnQ6Fiq0i3sMtmQrWVQYg1WmAaHhAuG7E1gxJKBfTMQm3YwlW_pnUCBtIDzWZk_ajeb3KqPA12yDB676hqyxXmjsJfaChLCyZ",

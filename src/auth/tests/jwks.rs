@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::super::{AuthError, Authenticator, JwksPolicy, JwksUrl, KeyRefresher, KeySource};
 use super::key_set::{eddsa_token, jwk};
-use super::{NOW, ed25519, settings};
+use super::{NOW, ed25519, issuer, only};
 use crate::clock::Clock;
 
 const TICK: Duration = Duration::from_millis(20);
@@ -82,8 +82,9 @@ impl Issuer {
             policy,
         };
         let clock = Clock::manual(NOW).0;
-        let (authenticator, refresher) = Authenticator::from_settings(&settings(source), clock).unwrap();
-        (authenticator, refresher.unwrap())
+        let settings = only(issuer(source));
+        let (authenticator, mut refreshers) = Authenticator::from_settings(&settings, clock).unwrap();
+        (authenticator, refreshers.pop().unwrap())
     }
 
     /// An authenticator whose keys are fetched, and whose first fetch is no longer among `paths`.

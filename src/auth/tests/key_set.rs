@@ -1,5 +1,7 @@
 //! Which published keys are taken, and which of them a token meets.
 
+use std::sync::Arc;
+
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -36,7 +38,10 @@ fn rsa_jwk(changes: &Value) -> Value {
 }
 
 fn parse(keys: &[Value]) -> Result<KeySet, KeySetError> {
-    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &shared())
+    KeySet::parse(
+        json!({ "keys": keys }).to_string().as_bytes(),
+        &Arc::new(shared()),
+    )
 }
 
 fn verify(keys: &[Value], token: &str) -> Result<Principal, AuthError> {
@@ -107,7 +112,10 @@ fn documents_that_are_no_key_set_are_refused() {
         (json!({ "keys": vec![rsa_jwk(&json!({})); 65] }).to_string(), KeySetError::TooManyKeys),
     ];
     for (body, expected) in cases {
-        assert_eq!(KeySet::parse(body.as_bytes(), &shared()).unwrap_err(), expected);
+        assert_eq!(
+            KeySet::parse(body.as_bytes(), &Arc::new(shared())).unwrap_err(),
+            expected
+        );
     }
     assert_eq!(parse(&vec![rsa_jwk(&json!({})); 64]).unwrap().n_keys(), 64);
 }

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::super::{Authenticator, MintError, MintRequest, mint};
-use super::{AUDIENCE, ISSUER, NOW, SECRET, shared};
-use crate::clock::Clock;
+use super::super::{IssuerSettings, MintError, MintRequest, mint};
+use super::{AUDIENCE, ISSUER, NOW, SECRET, only, shared, verify_with};
 use crate::ids::UserId;
 use crate::secret::Secret;
 
@@ -18,12 +17,16 @@ async fn a_minted_token_is_accepted_and_says_what_was_asked() {
         ttl: Duration::from_mins(1),
         issuer: Some(ISSUER),
         audience: Some(AUDIENCE),
+        authorized_party: Some("app"),
         scope: Some("agent:notify"),
         token_id: Uuid::nil(),
     };
     let token = mint(&Secret::new(SECRET), &request, NOW).unwrap();
-    let (authenticator, _) = Authenticator::from_settings(&shared(), Clock::manual(NOW).0).unwrap();
-    let principal = authenticator.verify(&token).await.unwrap();
+    let settings = only(IssuerSettings {
+        authorized_parties: vec!["app".into()],
+        ..shared()
+    });
+    let principal = verify_with(&settings, &token).await.unwrap();
     assert_eq!(principal.user_id, user_id);
     assert_eq!(principal.expires_at, NOW + Duration::from_mins(1));
     assert_eq!(principal.scopes, ["agent:notify"]);

@@ -5,19 +5,13 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use super::super::{AuthError, AuthSettings, AuthSetupError, Authenticator, KeySource, Principal};
-use super::{AUDIENCE, ISSUER, NOW, SECRET, base64url, claims, hs256, shared, sign};
+use super::super::{AuthError, AuthSetupError, Authenticator, IssuerSettings, KeySource, Principal};
+use super::{AUDIENCE, ISSUER, NOW, SECRET, base64url, claims, hs256, only, shared, sign, verify_with};
 use crate::clock::Clock;
 use crate::secret::Secret;
 
-async fn verify_with(settings: &AuthSettings, token: &str) -> Result<Principal, AuthError> {
-    let (authenticator, _) = Authenticator::from_settings(settings, Clock::manual(NOW).0).unwrap();
-    assert!(authenticator.is_ready());
-    authenticator.verify(token).await
-}
-
 async fn verify(token: &str) -> Result<Principal, AuthError> {
-    verify_with(&shared(), token).await
+    verify_with(&only(shared()), token).await
 }
 
 fn jwt() -> Value {
@@ -212,7 +206,7 @@ async fn times_hold_to_the_second_with_thirty_seconds_of_leeway() {
 #[tokio::test]
 async fn a_token_expires_as_the_clock_moves() {
     let (clock, hand) = Clock::manual(NOW);
-    let (authenticator, _) = Authenticator::from_settings(&shared(), clock).unwrap();
+    let (authenticator, _) = Authenticator::from_settings(&only(shared()), clock).unwrap();
     let token = hs256(&jwt(), &claims(&json!({})));
     hand.advance(Duration::from_millis(629_999));
     assert!(authenticator.verify(&token).await.is_ok());
@@ -222,11 +216,11 @@ async fn a_token_expires_as_the_clock_moves() {
 
 #[tokio::test]
 async fn without_a_configured_audience_a_token_for_somebody_is_refused() {
-    let settings = AuthSettings {
+    let settings = only(IssuerSettings {
         issuer: None,
         audiences: Vec::new(),
         ..shared()
-    };
+    });
     let for_nobody = claims(&json!({ "aud": null, "iss": null }));
     assert!(verify_with(&settings, &hs256(&jwt(), &for_nobody)).await.is_ok());
     let for_somebody = claims(&json!({ "iss": "https://anyone.test/" }));
@@ -239,10 +233,10 @@ async fn without_a_configured_audience_a_token_for_somebody_is_refused() {
 #[test]
 fn a_secret_under_32_bytes_makes_no_authenticator() {
     for short in ["", "0123456789012345678901234567890"] {
-        let settings = AuthSettings {
+        let settings = only(IssuerSettings {
             keys: KeySource::Shared(Secret::new(short)),
             ..shared()
-        };
+        });
         let outcome = Authenticator::from_settings(&settings, Clock::system());
         assert!(
             matches!(outcome, Err(AuthSetupError::SecretTooShort)),
@@ -253,7 +247,7 @@ fn a_secret_under_32_bytes_makes_no_authenticator() {
 
 #[test]
 fn settings_and_authenticator_do_not_print_the_secret() {
-    let settings = shared();
+    let settings = only(shared());
     let (authenticator, _) = Authenticator::from_settings(&settings, Clock::system()).unwrap();
     let printed = format!("{settings:?} {authenticator:?}");
     assert!(

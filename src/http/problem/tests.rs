@@ -102,6 +102,12 @@ async fn problems_of_http_itself_have_words_of_their_own() {
             "This resource has no such method",
         ),
         (
+            Problem::misdirected(),
+            421,
+            "misdirected_request",
+            "This server does not answer to that host",
+        ),
+        (
             Problem::internal(),
             503,
             "internal",

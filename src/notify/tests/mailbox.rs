@@ -125,3 +125,15 @@ fn being_told_to_read_again_is_said_once_and_last() {
     mailbox.put(renamed("a"));
     assert_eq!(contents(&mailbox), ["renamed a", "lost"]);
 }
+
+#[test]
+fn what_the_read_will_bring_does_not_come_before_it() {
+    let mailbox = Mailbox::default();
+    mailbox.put(notification(300));
+    mailbox.put(renamed("a"));
+    mailbox.mark_lost();
+    mailbox.put(notification(301));
+    assert_eq!(contents(&mailbox), ["renamed a", "lost"]);
+    mailbox.put(notification(302));
+    assert_eq!(contents(&mailbox), ["302"]);
+}

@@ -13,7 +13,6 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
 use crate::protocol::text::Timestamp;
-use crate::service::token_refused;
 use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
@@ -106,8 +105,7 @@ impl Connection {
             gap: catch_up.gap,
         };
         self.accepted.clear();
-        self.delivered.clear();
-        self.acknowledged.clear();
+        self.delivered.forget();
         self.attached = Some(Attached {
             room,
             cursor: Cursor::new(catch_up.start, head),
@@ -131,7 +129,7 @@ impl Connection {
             Ok(principal) => principal,
             Err(error) => {
                 self.offer.record_auth_failure(&self.service, error);
-                let refusal = token_refused(error);
+                let refusal = self.service.refuse_token(error);
                 let reason = close_for(&refusal);
                 self.refuse(refusal, re).await?;
                 let open = self.conversation.is_open();
@@ -155,7 +153,7 @@ impl Connection {
             self.service.lifetime(principal.expires_at),
             std::time::Instant::now(),
         );
-        self.principal = Some(principal.clone());
+        self.take_principal(principal.clone());
         let opened = if renewal {
             None
         } else {

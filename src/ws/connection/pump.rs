@@ -11,7 +11,6 @@ use crate::feed::pushed;
 use crate::ids::{NotificationId, SessionId};
 use crate::log::{Message, Role};
 use crate::notify::mailbox::{Mail, Signal};
-use crate::protocol::client::Ack;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
@@ -22,9 +21,6 @@ use crate::ws::frames;
 
 /// Notifications sent before `live`, and at a time after it.
 const NOTIFICATIONS_AT_ONCE: u32 = 200;
-
-/// The most unacknowledged notifications that a connection is sent; the rest follows when some were acknowledged.
-const MAX_UNACKNOWLEDGED: usize = 10_000;
 
 /// Steps before the loop looks at the other things that may have happened.
 const STEPS: usize = 64;
@@ -176,30 +172,37 @@ impl Connection {
         self.send(&frame).await
     }
 
-    /// Sends pending notifications that this connection has not sent yet, a share of them at a time.
+    /// Sends pending notifications that this connection has not sent yet, a share of them at a time; and after the last share
+    /// says which of those sent before are pending no more, since that may be what was lost.
     async fn pending_notifications(&mut self) -> Result<(), End> {
         let Some(principal) = &self.principal else {
             return Ok(());
         };
-        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
+        let user = principal.user_id.clone();
+        let sent = self.delivered.ids();
+        if !self.delivered.is_full() {
+            let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
+                return Err(End::Close(CloseReason::Overloaded));
+            };
+            let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
+            let more = rows.len() >= NOTIFICATIONS_AT_ONCE as usize;
+            for row in rows {
+                let mut notification = pushed(row);
+                notification.replay = replay;
+                self.notification(&notification).await?;
+            }
+            if more {
+                self.seat.mailbox().mark_lost();
+                return Ok(());
+            }
+        }
+        if sent.is_empty() {
             return Ok(());
         }
-        let user = principal.user_id.clone();
-        let sent: Vec<_> = self.delivered.iter().copied().collect();
-        let Ok(rows) = self.service.inbox(&user, &sent, NOTIFICATIONS_AT_ONCE).await else {
-            return Err(End::Close(CloseReason::Overloaded));
-        };
-        let replay = self.attached.as_ref().is_some_and(|attached| !attached.is_live());
-        let more = rows.len() >= NOTIFICATIONS_AT_ONCE as usize;
-        for row in rows {
-            let mut notification = pushed(row);
-            notification.replay = replay;
-            self.notification(&notification).await?;
+        match self.service.settled(&user, &sent).await {
+            Ok(settled) => self.cleared(&settled).await,
+            Err(_) => Err(End::Close(CloseReason::Overloaded)),
         }
-        if more {
-            self.seat.mailbox().mark_lost();
-        }
-        Ok(())
     }
 
     async fn notification(&mut self, notification: &Pushed<'static>) -> Result<(), End> {
@@ -210,31 +213,39 @@ impl Connection {
         self.send(&frame).await
     }
 
-    /// This connection acknowledges something: when that is done, the others are told and it is not.
-    pub(super) fn note_acknowledged(&mut self, ack: &Ack) {
-        match ack {
-            Ack::All => self.acknowledged.clone_from(&self.delivered),
-            Ack::Ids(ids) => {
-                let known = ids.iter().filter(|id| self.delivered.contains(*id));
-                self.acknowledged.extend(known);
-            }
-        }
+    /// A request was answered: was it an acknowledgement, then of these.
+    pub(super) async fn acknowledged(&mut self, own: &[NotificationId]) -> Result<(), End> {
+        let was_full = self.delivered.is_full();
+        let others = self.delivered.answered(own);
+        self.tell_cleared(others, was_full).await
     }
 
-    /// These are acknowledged: forgets them, and says which this connection has to be told of.
-    fn forget_cleared(&mut self, ids: &[NotificationId]) -> Vec<NotificationId> {
-        if self.delivered.len() >= MAX_UNACKNOWLEDGED {
+    /// Forgets what is acknowledged, and tells the client of it.
+    async fn cleared(&mut self, ids: &[NotificationId]) -> Result<(), End> {
+        let was_full = self.delivered.is_full();
+        let ids = self.delivered.cleared(ids);
+        self.tell_cleared(ids, was_full).await
+    }
+
+    async fn tell_cleared(
+        &mut self,
+        notification_ids: Vec<NotificationId>,
+        was_full: bool,
+    ) -> Result<(), End> {
+        if was_full && !self.delivered.is_full() {
             // There may be more, which had to wait for this.
             self.seat.mailbox().mark_lost();
         }
-        let mut known = Vec::new();
-        for id in ids {
-            let own = self.acknowledged.remove(id);
-            if self.delivered.remove(id) && !own {
-                known.push(*id);
-            }
+        if notification_ids.is_empty() {
+            return Ok(());
         }
-        known
+        let cleared = Cleared {
+            content: "Acknowledged on another device".into(),
+            timestamp: self.service.now(),
+            notification_ids,
+        };
+        self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
+            .await
     }
 
     /// Takes something out of the mailbox. `false` when it is empty.
@@ -259,20 +270,7 @@ impl Connection {
         };
         match signal {
             Signal::Notification(notification) => self.notification(&notification).await,
-            Signal::Cleared(ids) => {
-                let known = self.forget_cleared(&ids);
-                if known.is_empty() {
-                    return Ok(());
-                }
-                let content = "Acknowledged on another device".into();
-                let cleared = Cleared {
-                    content,
-                    timestamp,
-                    notification_ids: known,
-                };
-                self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
-                    .await
-            }
+            Signal::Cleared(ids) => self.cleared(&ids).await,
             Signal::Renamed(title) => {
                 let changed = SessionChanged {
                     content: "The session was renamed".into(),

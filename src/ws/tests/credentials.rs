@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::ws::bearer_protocol;
-use crate::ws::credentials::{Credentials, bearer, find, origin_allowed, speaks_protocol};
+use crate::ws::credentials::{Credentials, InUrl, bearer, find, origin_allowed, speaks_protocol};
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -17,7 +17,11 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn found(pairs: &[(&str, &str)], in_url: Option<&str>) -> Credentials {
-    find(&headers(pairs), in_url.map(str::to_owned))
+    let in_url = InUrl {
+        ticket: None,
+        token: in_url.map(str::to_owned),
+    };
+    find(&headers(pairs), in_url)
 }
 
 fn token(token: &str) -> Credentials {
@@ -34,6 +38,15 @@ fn the_first_place_that_has_a_token_counts() {
     assert_eq!(found(&[ours], Some("u")), token("u"));
     assert_eq!(found(&[ours], None), Credentials::None);
     assert_eq!(found(&[], None), Credentials::None);
+
+    let both = InUrl {
+        ticket: Some("t".to_owned()),
+        token: Some("u".to_owned()),
+    };
+    let ticket = Credentials::Ticket("t".to_owned());
+    assert_eq!(find(&headers(&[header, protocol]), both.clone()), token("h"));
+    assert_eq!(find(&headers(&[protocol]), both.clone()), token("p"));
+    assert_eq!(find(&headers(&[ours]), both), ticket);
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn odd_token(secret: &str, age: Duration, ttl: Duration) -> String {
         ttl,
         issuer: None,
         audience: None,
+        authorized_party: None,
         scope: None,
         token_id: uuid::Uuid::new_v4(),
     };

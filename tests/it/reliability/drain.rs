@@ -110,7 +110,7 @@ async fn sigterm_at_any_moment_of_a_start_ends_the_program_properly() {
         node.process.terminate();
         node.ended().await;
     }
-    let proxy = ChaosProxy::start(&database.url);
+    let proxy = ChaosProxy::start(&database.server_url);
     proxy.stall();
     let free = [("BIND_ADDR", "127.0.0.1:0"), ("ADMIN_BIND_ADDR", "127.0.0.1:0")];
     let settings = values(&provider.base_url(), &proxy.url, &free);

@@ -15,14 +15,6 @@ use crate::support::provider::{Script, ScriptedProvider};
 /// As long as a quick failover, and longer than the lease of a test's node.
 const OUTAGE: Duration = Duration::from_secs(3);
 
-async fn notify(fleet: &Fleet, content: &str) {
-    sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ('alice', $1)")
-        .bind(content)
-        .execute(&fleet.database.pool)
-        .await
-        .unwrap();
-}
-
 /// Whether the node serves and hears.
 async fn is_ready(fleet: &Fleet) -> bool {
     let (status, body) = fleet.node(0).ready().await;
@@ -68,7 +60,7 @@ async fn postgres_refusing_for_seconds_costs_time_and_nothing_else() {
     provider.open("back");
 
     eventually("the node is ready again", || is_ready(&fleet)).await;
-    notify(&fleet, "heard after the outage").await;
+    fleet.database.notify("alice", "heard after the outage").await;
     fleet.rest().await;
     assert_eq!(fleet.verify().await.accepted, 7);
     let through: (String, String) = sqlx::query_as(
@@ -87,7 +79,7 @@ async fn postgres_refusing_for_seconds_costs_time_and_nothing_else() {
         std::future::ready(
             devices
                 .iter()
-                .all(|device| device.memory().notifications.len() == 1),
+                .all(|device| device.memory().ledger.seen.len() == 1),
         )
     })
     .await;
@@ -129,7 +121,7 @@ async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgr
     let provider = ScriptedProvider::start().await;
     provider.on("first", Script::new().text("long").wait_for("never"));
     let database = TestDatabase::new().await;
-    let proxy = ChaosProxy::start(&database.url);
+    let proxy = ChaosProxy::start(&database.server_url);
     let crowded = serve("crowded", &database, &provider, &[("MAX_RUNS_PER_USER", "1")]).await;
     for question in ["first", "second"] {
         TestClient::connect(&crowded.base, &token("alice"), "")
@@ -170,7 +162,7 @@ async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgr
 async fn a_cursor_that_is_quicker_than_the_hint_is_kept_by_the_next_node() {
     let provider = ScriptedProvider::start().await;
     let mut first = TestNode::start(&provider, &[]).await;
-    let proxy = ChaosProxy::start(&first.database.url);
+    let proxy = ChaosProxy::start(&first.database.server_url);
     let slow_poll = [("POLL_INTERVAL_MS", "60000")];
     let mut next =
         TestNode::start_with(first.database.clone(), proxy.url.clone(), &provider, &slow_poll).await;
@@ -247,8 +239,8 @@ async fn a_node_cut_off_longer_than_its_lease_cannot_write_over_what_the_others_
 async fn without_the_listening_connection_polling_delivers_and_readyz_says_degraded_until_it_is_back() {
     let provider = ScriptedProvider::start().await;
     let database = TestDatabase::new().await;
-    let proxy = ChaosProxy::start(&database.url);
-    let mut settings = values(&provider.base_url(), &database.url, &[]);
+    let proxy = ChaosProxy::start(&database.server_url);
+    let mut settings = values(&provider.base_url(), &database.server_url, &[]);
     settings.insert("LISTEN_DATABASE_URL".to_owned(), proxy.url.clone());
     let node = ServeProcess::start("node", settings).await;
     eventually("it hears", || async { node.ready().await.1["status"] == "ready" }).await;
@@ -262,10 +254,7 @@ async fn without_the_listening_connection_polling_delivers_and_readyz_says_degra
         status == 200 && body["status"] == "degraded" && body["notify"] == "unavailable"
     })
     .await;
-    sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ('alice', 'Polled')")
-        .execute(&database.pool)
-        .await
-        .unwrap();
+    database.notify("alice", "Polled").await;
     client.until(|frame| frame["content"] == "Polled").await;
     assert_eq!(client.ask("q", "Hello").await["state"], "complete");
     proxy.restore();

@@ -37,7 +37,7 @@ async fn a_user_sees_all_of_their_rows_and_no_others_in_every_table_and_view() {
     assert_eq!(
         relations.len(),
         14,
-        "of 10 tables all but chunks and reservations, and 6 views: {relations:?}"
+        "of 11 tables all but chunks, reservations and tickets, and 6 views: {relations:?}"
     );
     for relation in &relations {
         let mut superuser = database.pool.acquire().await.unwrap();

@@ -128,4 +128,9 @@ INSERT INTO agent.connections (connection_id, node_id, user_id, session_id, devi
 INSERT INTO agent.reservations (user_id, session_id, run_id, tokens, cost_usd)
 VALUES ('u_42', '01a1fb21-2c73-71b8-a89e-a54c8f823890', '00000000-0000-7000-8000-0000000000a2', 17500, 0.1);
 
+INSERT INTO agent.tickets (ticket_hash, user_id, token_expires_at, expires_at)
+VALUES (sha256('a ticket'), 'u_7', now() + interval '1 hour', now() + interval '30 seconds');
+
+SELECT agent.revoke(user_id => 'u_13');
+
 SELECT agent.index_messages(1000);

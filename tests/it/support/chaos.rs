@@ -1,10 +1,7 @@
 //! A proxy in front of Postgres that cuts, refuses and stalls: what a network, a failover or a restart does.
-//!
-//! It listens on a Unix socket in a directory of its own, so that "refused" is the kernel's refusal and no port can be
-//! taken by somebody else meanwhile.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::PATIENCE;
+use super::detour::{Detour, listen};
 
 /// What the proxy does to those who come through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +19,8 @@ struct Weather {
     open: bool,
     stalled: bool,
     cuts: u64,
+    /// How often everything that was open was stranded.
+    strandings: u64,
 }
 
 /// The proxy; dropping it closes everything.
@@ -37,28 +37,23 @@ pub(crate) struct ChaosProxy {
 impl ChaosProxy {
     /// A proxy to a database on a Unix socket.
     pub(crate) fn start(database_url: &str) -> Self {
-        let (head, rest) = database_url.split_once("?host=").unwrap();
-        let (directory, options) = rest.split_once('&').unwrap();
-        let port = head.rsplit_once(':').unwrap().1.split('/').next().unwrap();
-        let socket = format!(".s.PGSQL.{port}");
-        let own = tempfile::tempdir().unwrap();
-        let (server, listen_at) = (Path::new(directory).join(&socket), own.path().join(&socket));
-        let url = format!("{head}?host={}&{options}", own.path().display());
+        let detour = Detour::to(database_url);
         let (weather, seen) = watch::channel(Weather {
             open: true,
             stalled: false,
             cuts: 0,
+            strandings: 0,
         });
-        let listener = listen(&listen_at).unwrap();
+        let listener = listen(&detour.listen_at).unwrap();
         let (knocking, knocks) = watch::channel(0);
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, listen_at, server, seen, knocking));
+        serving.spawn(serve(listener, detour.listen_at, detour.server, seen, knocking));
         Self {
-            url,
+            url: detour.url,
             weather,
             knocks,
             _serving: serving,
-            _directory: own,
+            _directory: detour.directory,
         }
     }
 
@@ -80,6 +75,12 @@ impl ChaosProxy {
         self.weather.send_modify(|weather| weather.stalled = true);
     }
 
+    /// Keeps every connection and carries nothing over it, for ever; new ones are let through. So a firewall does that has
+    /// forgotten them.
+    pub(crate) fn strand(&self) {
+        self.weather.send_modify(|weather| weather.strandings += 1);
+    }
+
     /// Waits until somebody has connected.
     pub(crate) async fn knocked(&self) {
         let mut knocks = self.knocks.clone();
@@ -96,12 +97,6 @@ impl ChaosProxy {
             weather.stalled = false;
         });
     }
-}
-
-/// Listens anew where an earlier listener left its name.
-fn listen(at: &Path) -> io::Result<UnixListener> {
-    let _ = std::fs::remove_file(at);
-    UnixListener::bind(at)
 }
 
 async fn serve(
@@ -162,10 +157,10 @@ async fn pipe(
     mut weather: watch::Receiver<Weather>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
+    let strandings = weather.borrow().strandings;
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
-        if weather.wait_for(|weather| !weather.stalled).await.is_err()
-            || to.write_all(&buffer[..n]).await.is_err()
-        {
+        let carries = |weather: &Weather| !weather.stalled && weather.strandings == strandings;
+        if weather.wait_for(carries).await.is_err() || to.write_all(&buffer[..n]).await.is_err() {
             return;
         }
     }

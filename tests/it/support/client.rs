@@ -177,6 +177,21 @@ impl TestClient {
         self.until(|frame| frame["re"] == id.as_str()).await
     }
 
+    /// The next notification with this content.
+    pub(crate) async fn notified(&mut self, content: &str) -> Value {
+        self.until(|frame| frame["event"] == "message" && frame["content"] == content)
+            .await
+    }
+
+    /// The contents of the notifications so far, in their order.
+    pub(crate) fn told(&self) -> Vec<&str> {
+        self.frames
+            .iter()
+            .filter(|frame| frame["event"] == "message")
+            .map(|frame| frame["content"].as_str().unwrap())
+            .collect()
+    }
+
     /// Cuts the connection without a goodbye.
     pub(crate) fn cut(self) -> Vec<Value> {
         self.frames
@@ -218,6 +233,9 @@ impl Transcript {
                     self.message(frame, content.to_owned());
                 }
                 "query" => self.message(frame, frame["content"].as_str().unwrap().to_owned()),
+                "notification" if frame["seq"].is_i64() => {
+                    self.message(frame, frame["content"].as_str().unwrap().to_owned());
+                }
                 "status" if frame["event"] == "accepted" && frame["duplicate"] == false => {
                     let content = own
                         .get(frame["re"].as_str().unwrap_or_default())
@@ -238,10 +256,10 @@ impl Transcript {
             "seq follows the cursor without gap or repeat: {frame}"
         );
         self.cursor = seq;
-        let kind = if frame["type"] == "response" {
-            "assistant"
-        } else {
-            "user"
+        let kind = match frame["type"].as_str().unwrap() {
+            "response" => "assistant",
+            "notification" => "notification",
+            _ => "user",
         };
         self.messages.insert(seq, (kind.to_owned(), content));
     }

@@ -1,4 +1,7 @@
 //! A database for each test, copied from one that was migrated once, in a throw-away Postgres of this test run.
+//!
+//! Tests look and insert as its superuser. Servers connect as a login that is `agent_app` and nothing else, so that a
+//! privilege which a server lacks fails the test that needs it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -10,6 +13,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{OnceCell, oneshot};
 
 const TEMPLATE: &str = "template_agent";
+
+/// What servers connect as.
+const SERVER_LOGIN: &str = "agent_server";
 
 /// The run's server lives on a thread of its own: every test has its own runtime, which ends with it.
 struct Server {
@@ -51,6 +57,11 @@ fn hold(started: oneshot::Sender<Server>) {
         let store = Store::connect(&cluster.url(TEMPLATE), 1).await.unwrap();
         store.migrate().await.unwrap();
         store.close().await;
+        execute(
+            &cluster.url("postgres"),
+            format!("CREATE ROLE {SERVER_LOGIN} LOGIN IN ROLE agent_app"),
+        )
+        .await;
         cluster
     });
     let admin_url = cluster.url("postgres");
@@ -64,10 +75,30 @@ fn hold(started: oneshot::Sender<Server>) {
     drop(cluster);
 }
 
+/// One statement on a connection of its own.
+async fn execute(url: &str, sql: String) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+/// The same database for the servers' login.
+fn server_url(url: &str) -> String {
+    let (_, rest) = url.split_once('@').unwrap();
+    format!("postgres://{SERVER_LOGIN}@{rest}")
+}
+
 /// A migrated database of this test's own.
 #[derive(Clone, Debug)]
 pub(crate) struct TestDatabase {
+    /// For a superuser: to look, to insert, to migrate.
     pub(crate) url: String,
+    /// For servers: what they need and no more.
+    pub(crate) server_url: String,
+    /// Of the superuser.
     pub(crate) pool: PgPool,
 }
 
@@ -75,16 +106,46 @@ impl TestDatabase {
     pub(crate) async fn new() -> Self {
         let server = server().await;
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut admin = PgConnection::connect(&server.admin_url).await.unwrap();
-        let create = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
-        sqlx::query(sqlx::AssertSqlSafe(create))
-            .execute(&mut admin)
-            .await
-            .unwrap();
-        admin.close().await.unwrap();
+        execute(
+            &server.admin_url,
+            format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+        )
+        .await;
         let url = (server.url_of)(&name);
         let pool = PgPool::connect(&url).await.unwrap();
-        Self { url, pool }
+        let server_url = server_url(&url);
+        Self {
+            url,
+            server_url,
+            pool,
+        }
+    }
+
+    /// One statement of a test's own making.
+    pub(crate) async fn execute(&self, sql: impl Into<String>) {
+        sqlx::query(sqlx::AssertSqlSafe(sql.into()))
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Inserts a notification as any service does.
+    pub(crate) async fn notify(&self, user: &str, content: &str) {
+        sqlx::query("INSERT INTO agent.notifications (user_id, content) VALUES ($1, $2)")
+            .bind(user)
+            .bind(content)
+            .execute(&self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Ends every connection that listens on this database; returns how many there were.
+    pub(crate) async fn kill_listeners(&self) -> i64 {
+        self.count(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND query ILIKE 'LISTEN %' AND pid <> pg_backend_pid()",
+        )
+        .await
     }
 
     /// A session's messages as they are stored: `seq` → (role, content), as a transcript of frames has them.

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{TestClient, Transcript};
+use super::ledger::{Extent, Ledger};
 use super::node::token;
 
 /// How long it waits before it tries the next node, and before it repeats what was refused for now.
@@ -34,8 +35,7 @@ pub(crate) struct Memory {
     pub(crate) accepted: HashSet<String>,
     /// Ids that were refused for good, sent once only: nothing of them may be stored.
     pub(crate) refused: HashSet<String>,
-    /// Notifications received.
-    pub(crate) notifications: HashSet<String>,
+    pub(crate) ledger: Ledger,
     /// The codes with which its connections were closed.
     pub(crate) closes: Vec<u16>,
     /// `retry_after_ms` of the `draining` frames.
@@ -108,6 +108,14 @@ impl Device {
         self.order(json!({ "type": "command", "content": "cancel", "args": {} }));
     }
 
+    /// Acknowledges notifications that it holds, if it holds any.
+    pub(crate) fn acknowledge(&self, extent: Extent) {
+        let frame = self.memory().ledger.acknowledge(extent);
+        if let Some(frame) = frame {
+            self.order(frame);
+        }
+    }
+
     fn order(&self, frame: Value) {
         let _ = self.orders.send(Order::Frame(frame));
     }
@@ -128,7 +136,8 @@ impl Device {
         memory.connected && memory.waiting.is_empty()
     }
 
-    fn apply(&self, frame: &Value) {
+    /// Takes a frame. Returns what it sends because of it.
+    fn apply(&self, frame: &Value) -> Option<Value> {
         let mut memory = self.memory();
         let Memory { transcript, own, .. } = &mut *memory;
         transcript.apply(std::slice::from_ref(frame), own);
@@ -142,14 +151,11 @@ impl Device {
                 memory.accepted.insert(re.to_owned());
             }
             ("error", _) if memory.waiting.contains_key(re) => memory.on_refusal(re, frame),
-            ("notification", "message") => {
-                let id = frame["notification_id"].as_str().unwrap().to_owned();
-                memory.notifications.insert(id);
-            }
             ("status", "draining") => memory.drains.push(frame["retry_after_ms"].as_u64().unwrap()),
             ("response", _) => self.check_assembled(&memory, frame),
             _ => {}
         }
+        memory.ledger.apply(frame)
     }
 
     /// A live answer that is complete is what the deltas before it said.
@@ -171,6 +177,7 @@ impl Device {
     fn on_welcome(&self) {
         let mut memory = self.memory();
         memory.connected = true;
+        memory.ledger.reconnected();
         memory.welcomes.push(Instant::now());
     }
 
@@ -284,12 +291,12 @@ async fn attend(
             message = client.socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
-                    device.apply(&frame);
-                    if frame["event"] != "welcome" {
-                        continue;
+                    let mut frames: Vec<Value> = device.apply(&frame).into_iter().collect();
+                    if frame["event"] == "welcome" {
+                        device.on_welcome();
+                        frames = device.unacknowledged();
                     }
-                    device.on_welcome();
-                    device.unacknowledged()
+                    frames
                 }
                 Some(Ok(Message::Close(close))) => {
                     device.memory().closes.extend(close.map(|close| u16::from(close.code)));

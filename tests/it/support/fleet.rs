@@ -30,6 +30,8 @@ pub(crate) struct Fleet {
     provider_url: String,
     changes: Vec<(String, String)>,
     slots: Vec<Slot>,
+    /// Nodes that were told to end.
+    leaving: Vec<ServeProcess>,
     addresses: Addresses,
     tasks: JoinSet<()>,
 }
@@ -40,7 +42,7 @@ impl Fleet {
         let database = TestDatabase::new().await;
         let slots = (0..n_nodes)
             .map(|_| Slot {
-                proxy: ChaosProxy::start(&database.url),
+                proxy: ChaosProxy::start(&database.server_url),
                 process: None,
                 starts: 0,
             })
@@ -54,6 +56,7 @@ impl Fleet {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             slots,
+            leaving: Vec::new(),
             addresses: Arc::default(),
             tasks: JoinSet::new(),
         };
@@ -102,6 +105,27 @@ impl Fleet {
     pub(crate) fn take(&mut self, node: usize) -> ServeProcess {
         self.addresses()[node] = None;
         self.slots[node].process.take().expect("a node that runs")
+    }
+
+    /// Tells a node to end; it drains while its successor may start.
+    pub(crate) fn terminate(&mut self, node: usize) {
+        let leaving = self.take(node);
+        leaving.process.terminate();
+        self.leaving.push(leaving);
+    }
+
+    /// Makes all well again: every node runs and reaches Postgres. What was told to end has ended as it should.
+    pub(crate) async fn heal(&mut self) {
+        for node in 0..self.slots.len() {
+            self.proxy(node).restore();
+            if !self.is_up(node) {
+                self.start_node(node).await;
+            }
+        }
+        for leaving in &mut self.leaving {
+            leaving.ended().await;
+        }
+        self.leaving.clear();
     }
 
     /// Opens a new session of a user at the first node that runs.

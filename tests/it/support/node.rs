@@ -51,10 +51,26 @@ pub(crate) fn token_with(user: &str, ttl: Duration, scope: Option<&str>) -> Stri
         ttl,
         issuer: None,
         audience: None,
+        authorized_party: None,
         scope,
         token_id: uuid::Uuid::new_v4(),
     };
     mint(&Secret::new(SECRET), &request, Clock::system().now()).unwrap()
+}
+
+/// A token with an id of its own that was issued some seconds from now, as by a clock that goes ahead or behind.
+pub(crate) fn token_issued(user: &str, token_id: uuid::Uuid, seconds_from_now: i64) -> String {
+    let request = MintRequest {
+        user_id: &UserId::new(user).unwrap(),
+        ttl: Duration::from_mins(10),
+        issuer: None,
+        audience: None,
+        authorized_party: None,
+        scope: None,
+        token_id,
+    };
+    let issued_at = Clock::system().now() + time::Duration::seconds(seconds_from_now);
+    mint(&Secret::new(SECRET), &request, issued_at).unwrap()
 }
 
 /// The settings of a test's node, as variables.
@@ -123,7 +139,7 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let listen_url = database.url.clone();
+        let listen_url = database.server_url.clone();
         Self::start_with(database, listen_url, scripted, changes).await
     }
 
@@ -134,8 +150,8 @@ impl TestNode {
         scripted: &ScriptedProvider,
         changes: &[(&str, &str)],
     ) -> Self {
-        let settings = settings(&scripted.base_url(), &database.url, changes);
-        let parts = parts(settings, &database.url, &listen_url);
+        let settings = settings(&scripted.base_url(), &database.server_url, changes);
+        let parts = parts(settings, &database.server_url, &listen_url);
         let admin = parts.admin.as_ref().unwrap().local_addr().unwrap().to_string();
         let node = Node::start(parts).await.unwrap();
         let base = node.address().to_string();

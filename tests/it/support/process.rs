@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output as Written, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::database::environment;
 use super::eventually;
+use super::gauge::Usage;
 
 /// Lines of output that are kept of a process: more than any test makes, even of the loudest log.
 const KEPT_LINES: usize = 100_000;
@@ -20,6 +21,18 @@ const SHOWN_LINES: usize = 400;
 
 /// What the program needs of this process's environment; everything else would be a setting nobody chose.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "TMPDIR"];
+
+/// Runs the program to its end with these arguments and a database.
+pub(crate) async fn program(database_url: &str, arguments: &[&str]) -> Written {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent-websocket"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("DATABASE_URL", database_url);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
 
 /// The last lines that a process wrote.
 #[derive(Debug, Default)]
@@ -132,6 +145,11 @@ impl Process {
         })
         .await;
         status.unwrap()
+    }
+
+    /// What it takes now, where the system tells.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.child.id())
     }
 
     /// Whether it still runs.

@@ -10,16 +10,17 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "SECURITY.md",
     "migrations/README.md",
-    "docs/sql.md",
+    "SECURITY.md",
     "docs/reliability.md",
+    "docs/sql.md",
+    "docs/tokens.md",
     "examples/notify/README.md",
 ];
 

@@ -8,7 +8,9 @@ use super::{Source, none, sources};
 const FLOORS: [(&str, &[&str]); 8] = [
     (
         "leaves",
-        &["cidr", "clock", "ids", "log", "metrics", "protocol", "secret"],
+        &[
+            "cidr", "clock", "host", "ids", "log", "metrics", "protocol", "secret",
+        ],
     ),
     ("core", &["prompt", "session"]),
     (
@@ -55,12 +57,13 @@ const MEANT: [(&str, &str, &str); 4] = [
 ];
 
 /// Files of the core that live in another room: pure like it, and bound to the same.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "src/prompt.rs",
     "src/session.rs",
     "src/session/",
     "src/llm/sse.rs",
     "src/ws/keepalive.rs",
+    "src/ws/partial.rs",
     "src/protocol/",
 ];
 
