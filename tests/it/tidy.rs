@@ -6,6 +6,7 @@
 mod documents;
 mod examples;
 mod layers;
+mod shown_by;
 mod sources;
 
 use std::fs;
