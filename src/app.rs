@@ -248,7 +248,7 @@ fn assemble(
         parts.clock.clone(),
     );
     let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll, metrics.clone());
-    let (appender, starter) = start_writer(tasks, &store, node, &settings, &feed);
+    let (appender, starter) = start_writer(tasks, &store, node, &settings, &feed, &metrics);
     let context = RunContext {
         store: store.clone(),
         appender: appender.clone(),
@@ -296,9 +296,10 @@ fn start_writer(
     node: NodeId,
     settings: &Settings,
     feed: &Feed,
+    metrics: &Metrics,
 ) -> (Appender, Arc<OnceLock<Arc<Runs>>>) {
     let starter: Arc<OnceLock<Arc<Runs>>> = Arc::default();
-    let (appender, writer) = store.writer(node, append_limits(settings), {
+    let (appender, writer) = store.writer(node, append_limits(settings), metrics.appends.clone(), {
         let (feed, starter) = (feed.clone(), Arc::clone(&starter));
         move |commit| {
             feed.committed(&commit);

@@ -22,6 +22,7 @@ mod conclude;
 mod dispatch;
 mod execute;
 mod lease;
+mod observe;
 mod prepare;
 mod reconcile;
 mod recover;
@@ -342,7 +343,7 @@ impl Runs {
 
     /// How many ends of runs of this process were refused, since they came after somebody else's.
     pub fn late_writes_refused(&self) -> u64 {
-        self.context.metrics.late_writes_refused()
+        self.context.metrics.answers.late_writes_refused()
     }
 
     /// No new runs from here on.

@@ -14,6 +14,7 @@ mod users;
 pub mod views;
 
 pub use revocation::{RevocationBell, RevocationWatch};
+pub use sessions::CatchUp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Service {
     /// What a client is told whose token was not accepted; one that could not be checked may be good.
     pub(crate) fn refuse_token(&self, error: AuthError) -> Refusal {
         tracing::debug!(reason = error.label(), "a token was refused");
-        self.metrics.token_refused(error.label());
+        self.metrics.refusals.token(error.label());
         if error.is_retryable() {
             let content = "Tokens cannot be checked now; try again";
             return Refusal::new(ErrorCode::Internal, content).after(Duration::from_secs(1));

@@ -113,6 +113,17 @@ pub struct Store {
     options: PgConnectOptions,
 }
 
+/// The pool's connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// In use.
+    pub used: usize,
+    /// Open and free.
+    pub idle: usize,
+    /// The most that there may be.
+    pub max: usize,
+}
+
 /// How long anything that somebody waits for may take: a connection that is stalled, not broken, never answers.
 const PATIENCE: Duration = Duration::from_secs(12);
 
@@ -235,6 +246,18 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// How many of the pool's connections are in use.
+    pub fn pool_use(&self) -> PoolUse {
+        let open = usize::try_from(self.pool.size()).unwrap_or(usize::MAX);
+        let idle = self.pool.num_idle().min(open);
+        let max = self.pool.options().get_max_connections();
+        PoolUse {
+            used: open - idle,
+            idle,
+            max: usize::try_from(max).unwrap_or(usize::MAX),
+        }
     }
 
     /// How a connection beside the pool is made: the writer's, the notifier's.

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::feed::Feed;
+use crate::metrics::Metrics;
 use crate::store::removal::Pruned;
 use crate::store::{Store, StoreError};
 
@@ -24,6 +25,9 @@ const REMOVE_AT_ONCE: u32 = 1000;
 
 /// The breath between two batches.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// How often it is counted what waits: as often as most scrape.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How long things are kept; `None` = for ever.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,18 @@ pub async fn index(store: Store) {
         if let Err(error) = store.index_messages(INDEX_AT_ONCE).await {
             tracing::warn!(error = %error, "the search index could not be written; searches read the messages meanwhile");
         }
+    }
+}
+
+/// Counts what waits for the operators until the task is dropped. A count that failed leaves the last one: that the database is
+/// away shows elsewhere.
+pub async fn count_waiting(store: Store, metrics: Metrics) {
+    loop {
+        match store.waiting_runs().await {
+            Ok((waiting, oldest_seconds)) => metrics.runs_wait(waiting, oldest_seconds),
+            Err(error) => tracing::debug!(error = %error, "what waits could not be counted"),
+        }
+        tokio::time::sleep(COUNT_EVERY).await;
     }
 }
 

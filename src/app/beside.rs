@@ -14,6 +14,8 @@ use crate::upkeep::{self, Retention};
 pub(super) fn start_upkeep(service: &Service) {
     let (store, tasks) = (&service.store, &service.tasks);
     tasks.spawn_vital("index", upkeep::index(store.clone()));
+    let metrics = service.metrics.clone();
+    tasks.spawn_vital("count-waiting", upkeep::count_waiting(store.clone(), metrics));
     tasks.spawn_vital("clear-ended", upkeep::clear_ended(store.clone()));
     let settings = &service.settings.retention;
     if settings.messages.is_some() || settings.notifications.is_some() {

@@ -51,7 +51,7 @@ settings! {
     "Addresses" {
         // Loopback: exposing it is a decision, usually of the proxy that terminates TLS.
         BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
-        ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /healthz and /readyz. Not for the public.";
+        ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /metrics, /healthz and /readyz. Not for the public.";
         ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
         // Empty: a proxy in front knows its names, and a wrong guess would turn everybody away. `dev` has no proxy.
         ALLOWED_HOSTS = "", "list", "Names in Host that are answered, such as agent.example.com; port :* for any. Empty = any; dev: loopback.";

@@ -158,6 +158,7 @@ impl Inbox {
                 // The clocks of two machines: a negative age is none.
                 let age = self.feed.now().0 - row.due_at.0;
                 self.metrics
+                    .deliveries
                     .delivered(Duration::try_from(age).unwrap_or_default());
                 hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
             }

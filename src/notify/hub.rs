@@ -116,6 +116,11 @@ impl Hub {
         self.users().values().map(Vec::len).sum()
     }
 
+    /// How many sessions are in memory.
+    pub fn count_rooms(&self) -> usize {
+        self.rooms().by_key.len()
+    }
+
     /// Tells all the user's connections here but one.
     pub fn post(&self, user: &UserId, signal: &Signal, except: Option<ConnectionId>) {
         for (connection, mailbox) in self.users().get(user).into_iter().flatten() {

@@ -68,9 +68,9 @@ impl ListenerState {
     fn set(&self, listening: bool) {
         self.listening.store(listening, Ordering::Relaxed);
         if listening {
-            self.metrics.listener_is_up();
+            self.metrics.deliveries.listener_is_up();
         } else {
-            self.metrics.listener_is_down();
+            self.metrics.deliveries.listener_is_down();
         }
     }
 }
@@ -134,7 +134,9 @@ impl<F: Fn(Heard) + Send> Listener<F> {
                 received = listener.try_recv() => match received {
                     Ok(Some(notification)) => {
                         if self.hear(notification.channel(), notification.payload(), &channel) {
-                            probe_sent = None;
+                            if let Some(sent) = probe_sent.take() {
+                                self.state.metrics.deliveries.heard_after(sent.elapsed());
+                            }
                             self.state.set(true);
                         }
                     }

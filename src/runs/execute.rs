@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::conclude::{Conclusion, Ending, Shown, conclude};
+use super::observe::observe;
 use super::prepare::{Prepared, prepare};
 use super::{Runs, Stop, StopSignal};
 use crate::llm::Event;
@@ -23,13 +24,29 @@ use crate::store::{StoreError, in_time};
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a run has brought so far.
-#[derive(Debug, Default)]
-struct Draft {
-    text: String,
-    model: Option<String>,
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) began: Instant,
+    pub(super) text: String,
+    pub(super) model: Option<String>,
     generation_id: Option<String>,
     prompt: Option<PromptRecord>,
     first_token_at: Option<Timestamp>,
+    pub(super) first_token: Option<Instant>,
+}
+
+impl Draft {
+    fn new(began: Instant) -> Self {
+        Self {
+            began,
+            text: String::new(),
+            model: None,
+            generation_id: None,
+            prompt: None,
+            first_token_at: None,
+            first_token: None,
+        }
+    }
 }
 
 /// Runs a claimed run to its end.
@@ -45,7 +62,7 @@ pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePerm
         started_at: Timestamp(runs.context.clock.now()),
         text: String::new(),
     });
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(began);
     let ending = generate(runs, &run, &room, &stop, &mut draft).await;
     let shown = if draft.text.is_empty() {
         Shown::Nothing
@@ -53,7 +70,7 @@ pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePerm
         Shown::Text
     };
     let conclusion = conclude(&ending, shown, run.attempt, runs.policy.max_attempts);
-    log(&run, &ending, conclusion, &draft, began);
+    observe(&runs.context.metrics.answers, &run, &ending, conclusion, &draft);
     match conclusion {
         Conclusion::Answer(state, error) => {
             let answer = answer(run, draft, ending, state, error);
@@ -103,6 +120,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
                 room.write(run.run_id, &text);
                 if draft.text.is_empty() {
                     draft.first_token_at = Some(Timestamp(runs.context.clock.now()));
+                    draft.first_token = Some(Instant::now());
                 }
                 draft.text.push_str(&text);
                 runs.scribe.write(run.run_id, &text);
@@ -173,7 +191,7 @@ pub(super) async fn store_answer(
         match runs.context.appender.answer(answer).await {
             Ok(AnswerOutcome::Stored(_)) => break,
             Ok(AnswerOutcome::Fenced) => {
-                runs.context.metrics.late_write_refused();
+                runs.context.metrics.answers.late_write_refused();
                 tracing::warn!(run = %run.run_id, fence = run.fence.0, "a late answer was refused: the run is another's by now");
                 give_up(runs, room, &run);
                 break;
@@ -251,21 +269,4 @@ pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
             room.abandon(run.run_id);
         }
     }
-}
-
-/// The one line that tells a run's story.
-fn log(run: &Claimed, ending: &Ending, conclusion: Conclusion, draft: &Draft, began: Instant) {
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if let Ending::Failed(error) = ending {
-        tracing::warn!(run = %run.run_id, session = %run.key.session_id, error = %error, "the provider failed");
-    }
-    tracing::info!(
-        run = %run.run_id,
-        session = %run.key.session_id,
-        attempt = run.attempt,
-        conclusion = ?conclusion,
-        text_bytes = draft.text.len(),
-        duration_ms,
-        "run"
-    );
 }

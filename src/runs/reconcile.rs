@@ -45,6 +45,8 @@ impl Reconciler {
     async fn ask(&self, one: &Unreconciled) -> Result<(), StoreError> {
         match self.0.context.provider.cost(&one.generation_id).await {
             Ok(Some(usage)) => {
+                let answers = &self.0.context.metrics.answers;
+                answers.took(usage.input_tokens, usage.output_tokens, usage.cost_usd);
                 let took = Reconciled {
                     input_tokens: i64::from(usage.input_tokens),
                     output_tokens: i64::from(usage.output_tokens),

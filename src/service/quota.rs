@@ -13,7 +13,7 @@ use crate::store::quota::Reserve;
 impl Service {
     /// A limit was reached: refuses, or lets pass in a dry run.
     fn reached(&self, limit: &'static str, refusal: Refusal) -> Result<(), Refusal> {
-        self.metrics.refused_by(limit);
+        self.metrics.refusals.by_limit(limit);
         let dry_run = self.settings.budget.dry_run;
         tracing::debug!(limit, dry_run, "a limit was reached");
         if dry_run { Ok(()) } else { Err(refusal) }
@@ -21,7 +21,7 @@ impl Service {
 
     /// A limit that cannot be let pass was reached.
     pub(super) fn refused_by(&self, limit: &'static str, refusal: Refusal) -> Refusal {
-        self.metrics.refused_by(limit);
+        self.metrics.refusals.by_limit(limit);
         refusal
     }
 

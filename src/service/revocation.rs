@@ -76,7 +76,7 @@ impl RevocationWatch {
             .auth
             .revocations()
             .add(rows.into_iter().map(known).collect());
-        service.metrics.revocations_are_fresh();
+        service.metrics.refusals.revocations_are_fresh();
         let now = Instant::now();
         Ok(Self {
             service: Arc::downgrade(service),
@@ -150,7 +150,7 @@ impl RevocationWatch {
     }
 
     fn note_fresh(&mut self, service: &Service) {
-        service.metrics.revocations_are_fresh();
+        service.metrics.refusals.revocations_are_fresh();
         if self.fresh == Freshness::Stale {
             tracing::info!("what was revoked is known again");
         }
@@ -158,7 +158,7 @@ impl RevocationWatch {
     }
 
     fn note_stale(&mut self, service: &Service, error: &StoreError) {
-        service.metrics.revocations_are_stale();
+        service.metrics.refusals.revocations_are_stale();
         if self.fresh == Freshness::Fresh {
             tracing::warn!(error = %error, "what was revoked cannot be read; what is known goes on to count");
         }

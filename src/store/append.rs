@@ -18,6 +18,7 @@ use super::chunks::PromptRecord;
 use super::{Store, StoreError};
 use crate::ids::{ClientName, MessageId, NodeId, RunId, SessionKey};
 use crate::log::{AnswerState, Claimed, Message};
+use crate::metrics::Appends;
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
@@ -216,6 +217,11 @@ impl Appender {
         outcome.await.map_err(|_| StoreError::Stopping)?
     }
 
+    /// How many appends wait for the writer.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Stores the end of a run and starts the session's next one.
     ///
     /// # Errors
@@ -237,6 +243,7 @@ pub struct Writer<F> {
     node: NodeId,
     limits: AppendLimits,
     committed: F,
+    metrics: Appends,
     connection: Option<PgConnection>,
     /// Items that must wait for the next batch, in their order.
     held: VecDeque<Item>,
@@ -244,7 +251,13 @@ pub struct Writer<F> {
 
 impl Store {
     /// A writer and the way to it. `committed` is called for each commit, in order, and must not block.
-    pub fn writer<F>(&self, node: NodeId, limits: AppendLimits, committed: F) -> (Appender, Writer<F>)
+    pub fn writer<F>(
+        &self,
+        node: NodeId,
+        limits: AppendLimits,
+        metrics: Appends,
+        committed: F,
+    ) -> (Appender, Writer<F>)
     where
         F: Fn(Commit) + Send + 'static,
     {
@@ -256,6 +269,7 @@ impl Store {
             node,
             limits,
             committed,
+            metrics,
             connection: None,
             held: VecDeque::new(),
         };
@@ -286,12 +300,16 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
 
     /// Stores a batch, again after a lost connection, until it is done or patience ends.
     async fn store_batch(&mut self, batch: Vec<Item>) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let began = tokio::time::Instant::now();
+        let deadline = began + PATIENCE;
         let mut wait = Duration::from_millis(20);
         let mut repeated = false;
         loop {
             let error = match tokio::time::timeout(TRY_WITHIN, self.try_batch(&batch, repeated)).await {
-                Ok(Ok(results)) => return super::batch::settle(batch, results, &self.committed),
+                Ok(Ok(results)) => {
+                    self.metrics.stored(batch.len(), began.elapsed());
+                    return super::batch::settle(batch, results, &self.committed);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Unavailable(sqlx::Error::PoolTimedOut),
             };
@@ -302,6 +320,7 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
             tracing::warn!(error = %error, rows = batch.len(), "an append failed; trying again");
             // The connection broke with the batch under way: whether it was committed is unknown, so look first.
             repeated = true;
+            self.metrics.repeated();
             if tokio::time::Instant::now() + wait > deadline {
                 for item in batch {
                     item.fail(StoreError::Unavailable(sqlx::Error::PoolTimedOut));

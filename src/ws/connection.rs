@@ -192,6 +192,7 @@ impl Connection {
     /// Sends a frame; it goes out with the next flush.
     async fn send(&mut self, frame: &ServerFrame<'_>) -> Result<(), End> {
         self.frames_out += 1;
+        self.service.metrics.sockets.sent();
         self.keepalive.sent(Instant::now());
         self.socket.feed(frame.encode()).await
     }
@@ -213,6 +214,7 @@ impl Connection {
             }
         };
         self.frames_in += 1;
+        self.service.metrics.sockets.received();
         match self.conversation.on_frame(client::parse(&text), now) {
             Decision::Carry(frame) => self.start(frame),
             Decision::Authenticate(re, auth) => self.authenticate(re, auth),
@@ -310,14 +312,15 @@ impl Connection {
     async fn finish(mut self, end: End) {
         self.attached = None;
         self.seat.leave();
-        let closed = match end {
-            End::Close(reason) => reason.label(),
-            End::Gone => "gone",
+        let reason = match end {
+            End::Close(reason) => Some(reason),
+            End::Gone => None,
         };
+        self.service.metrics.sockets.ended(reason);
         tracing::info!(
             connection = %self.seat.connection(),
             user = self.principal.as_ref().map(|principal| principal.user_id.as_str()),
-            closed,
+            closed = reason.map_or("gone", CloseReason::label),
             duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
             frames_in = self.frames_in,
             frames_out = self.frames_out,

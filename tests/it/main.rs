@@ -39,6 +39,8 @@ mod limits;
 #[cfg(test)]
 mod nodes;
 #[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod presence;

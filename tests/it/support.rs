@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod seeds;
+pub(crate) mod tool;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -37,3 +37,37 @@ fn only_the_provider_and_the_breaker_set_a_time_to_return() {
     );
     assert_eq!(LlmError::Unreachable(detail()).retry_after(), None);
 }
+
+#[test]
+fn the_metrics_know_every_kind_of_fault() {
+    let detail = || Detail::new("");
+    let faults = [
+        LlmError::Unreachable(detail()),
+        LlmError::TimedOut(Wait::End),
+        LlmError::Busy {
+            retry_after: None,
+            detail: detail(),
+        },
+        LlmError::Unavailable {
+            retry_after: None,
+            detail: detail(),
+        },
+        LlmError::CircuitOpen {
+            retry_after: Duration::ZERO,
+        },
+        LlmError::Refused(detail()),
+        LlmError::Filtered(detail()),
+        LlmError::ContextTooLong(detail()),
+        LlmError::ModelUnavailable(detail()),
+        LlmError::Rejected(detail()),
+        LlmError::Malformed(detail()),
+        LlmError::TooLarge { limit_bytes: 1 },
+        LlmError::Incomplete(detail()),
+        LlmError::Empty {
+            finish_reason: FinishReason::Stop,
+        },
+    ];
+    let mut labels = faults.map(|fault| fault.label());
+    labels.sort_unstable();
+    assert_eq!(labels, crate::metrics::PROVIDER_FAULTS);
+}

@@ -90,6 +90,24 @@ impl Store {
         Ok(id.map(RunId))
     }
 
+    /// How many runs wait in all, and for how many seconds the first of them has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting_runs(&self) -> Result<(u64, f64), StoreError> {
+        let row = sqlx::query!(
+            r#"
+            SELECT count(*) AS "waiting!",
+                   coalesce(extract(epoch FROM now() - min(queued_at)), 0)::float8 AS "oldest_seconds!"
+            FROM agent.runs
+            WHERE state = 'queued'
+            "#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((u64::try_from(row.waiting).unwrap_or(0), row.oldest_seconds))
+    }
+
     /// What waits in a session, in the order in which it will run.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
 use crate::protocol::text::Timestamp;
+use crate::service::CatchUp;
 use crate::session::replay::{Cursor, Step};
 use crate::ws::frames::welcome_text;
 
@@ -29,6 +30,9 @@ pub(super) struct Attached {
     room: Arc<Room>,
     cursor: Cursor,
     head: Seq,
+    /// What was sent to catch up, counted until the connection is live: messages, and bytes of their text.
+    replayed: (u64, u64),
+    resumed: bool,
 }
 
 impl Attached {
@@ -52,6 +56,17 @@ impl Attached {
     /// The last message that was sent.
     pub(super) fn sent(&self) -> Seq {
         self.cursor.sent()
+    }
+
+    /// A message was sent to catch up.
+    pub(super) fn replayed(&mut self, bytes: usize) {
+        let (messages, total) = self.replayed;
+        self.replayed = (messages + 1, total + bytes as u64);
+    }
+
+    /// What was sent to catch up, of a session that the client came back to.
+    pub(super) fn caught_up(&self) -> Option<(u64, u64)> {
+        self.resumed.then_some(self.replayed)
     }
 
     /// What `welcome` promised.
@@ -82,6 +97,10 @@ impl Connection {
             }
         };
         let head = catch_up.head;
+        self.service
+            .metrics
+            .sockets
+            .found(found(opened.resumed, &catch_up));
         let session_id = room.key().session_id;
         let socket = &self.service.settings.socket;
         let welcome = Welcome {
@@ -110,6 +129,8 @@ impl Connection {
             room,
             cursor: Cursor::new(catch_up.start, head),
             head,
+            replayed: (0, 0),
+            resumed: opened.resumed,
         });
         self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(
             welcome,
@@ -200,6 +221,16 @@ impl Connection {
                 Err(End::Close(reason))
             }
         }
+    }
+}
+
+/// How a connection found its session, as one of [`RESUMES`](crate::metrics::RESUMES).
+fn found(resumed: bool, catch_up: &CatchUp) -> &'static str {
+    match (resumed, catch_up.gap) {
+        (false, _) => "new",
+        (true, Some(_)) => "gap",
+        (true, None) if catch_up.start == catch_up.head => "current",
+        (true, None) => "replayed",
     }
 }
 

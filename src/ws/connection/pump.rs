@@ -110,6 +110,9 @@ impl Connection {
         };
         let session = message.session_id;
         let entry = attached.cursor().entry(message);
+        if entry.replay {
+            attached.replayed(message.content.len());
+        }
         self.conversation.on_activity(Instant::now());
         if let Some(index) = self
             .accepted
@@ -162,6 +165,9 @@ impl Connection {
             return Ok(());
         };
         attached.cursor().set_live();
+        if let Some((messages, bytes)) = attached.caught_up() {
+            self.service.metrics.sockets.caught_up(messages, bytes);
+        }
         let head = attached.head();
         let frame = ServerFrame::Status(Status::Live(Live {
             content: "Live".into(),

@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -22,6 +22,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/sql.md",
     "docs/tokens.md",
     "docs/benchmarks.md",
+    "docs/metrics.md",
     "examples/notify/README.md",
 ];
 
