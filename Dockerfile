@@ -11,6 +11,7 @@ COPY migrations migrations
 COPY sqlx-data sqlx-data
 COPY src src
 COPY tests tests
+COPY console/dist console/dist
 # The caches are the builder's own, so the program is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

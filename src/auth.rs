@@ -56,10 +56,18 @@ pub struct Principal {
 /// The scope that lets a token notify users.
 const NOTIFY_SCOPE: &str = "agent:notify";
 
+/// The scope that lets a token read everybody's conversations, in the inspector.
+pub const INSPECT_SCOPE: &str = "agent:inspect";
+
 impl Principal {
     /// Whether this is a service that may notify users.
     pub fn may_notify(&self) -> bool {
         self.scopes.iter().any(|scope| scope == NOTIFY_SCOPE)
+    }
+
+    /// Whether this is an operator who may read everybody's conversations.
+    pub fn may_inspect(&self) -> bool {
+        self.scopes.iter().any(|scope| scope == INSPECT_SCOPE)
     }
 }
 

@@ -8,12 +8,15 @@ mod export;
 mod guard;
 mod health;
 mod identity;
+mod inspector;
 mod linger;
 pub mod listen;
 mod messages;
 pub mod meter;
 mod metrics;
+mod model_names;
 mod notifications;
+mod pages;
 pub mod problem;
 mod search;
 mod sessions;
@@ -60,6 +63,7 @@ pub fn router(service: Arc<Service>) -> Router {
         )
         .route("/v1/sessions/{id}/export", get(export::export))
         .route("/v1/search", get(search::search))
+        .route("/v1/models", get(model_names::list))
         .route("/v1/tickets", post(tickets::make))
         .route("/v1/usage", get(users::usage))
         .route("/v1/users/me", delete(users::erase))
@@ -81,7 +85,14 @@ pub fn router(service: Arc<Service>) -> Router {
         // Within CORS, which answers preflights: what a page then sends is looked at here.
         .layer(from_fn_with_state(Arc::clone(&service), guard::known_origin))
         .layer(cors);
+    let server = &service.settings.server;
+    let pages = if server.console {
+        pages::console(&server.allowed_origins)
+    } else {
+        Router::new()
+    };
     Router::new()
+        .merge(pages)
         // Whatever the method: what is no upgrade is told that one was expected.
         .route("/v1/ws", any(ws::upgrade))
         .route("/functions/v1/agent_websocket", any(ws::upgrade))
@@ -122,14 +133,28 @@ fn cors(allowed: &[String]) -> CorsLayer {
 
 /// The routes for operators, on a listener of their own.
 pub fn admin_router(service: Arc<Service>) -> Router {
+    let inspector = if service.settings.server.inspector {
+        inspector::routes()
+    } else {
+        Router::new()
+    };
     Router::new()
+        .merge(inspector)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
         .fallback(async || Problem::not_found("resource"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_WITHIN,
+        ))
         .layer(from_fn_with_state(
             Arc::clone(&service),
             guard::known_host_or_address,
         ))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal().into_http()
+        }))
         .with_state(service)
 }

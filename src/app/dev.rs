@@ -1,6 +1,8 @@
 //! `dev`: everything on one machine, with nothing set up before. Brings its own Postgres, secret and, without a key, model.
 
+use std::fmt::Write as _;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use anyhow::Context;
 
 use super::commands::{bind, checked, until_signalled};
 use super::{Node, Parts, provider};
-use crate::auth::{KeySource, MintRequest, mint};
+use crate::auth::{INSPECT_SCOPE, IssuerSettings, KeySource, MintRequest, mint};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Mode, ProviderFlavor, Settings};
 use crate::ids::UserId;
@@ -27,6 +29,9 @@ const DATABASE: &str = "agent";
 
 /// How long the printed token holds.
 const DEMO_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// The user of the inspector's token: it may read everybody's sessions, and has none of its own.
+const OPERATOR: &str = "operator";
 
 /// The file with the secret, in the data directory.
 const SECRET_FILE: &str = "jwt-secret";
@@ -74,7 +79,8 @@ async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
         .context("the database cannot be reached")?;
     store.migrate().await?;
     store.close().await;
-    let banner = banner(&settings, &provider, listener.local_addr()?, &database.psql)?;
+    let addresses = (listener.local_addr()?, admin.local_addr()?);
+    let banner = banner(&settings, &provider, addresses, &database.psql)?;
     let parts = Parts {
         settings,
         database_url: database.url,
@@ -205,10 +211,32 @@ pub(super) fn existing_secret(data_dir: &Path) -> anyhow::Result<Secret> {
     Ok(Secret::new(text.trim()))
 }
 
+/// A token of this machine's own.
+fn dev_token(
+    issuer: &IssuerSettings,
+    secret: &Secret,
+    user: &str,
+    scope: Option<&str>,
+) -> anyhow::Result<String> {
+    let user = UserId::new(user)?;
+    let request = MintRequest {
+        user_id: &user,
+        ttl: DEMO_TOKEN_LIFE,
+        issuer: issuer.issuer.as_deref(),
+        audience: issuer.audiences.first().map(String::as_str),
+        authorized_party: issuer.authorized_parties.first().map(String::as_str),
+        scope,
+        token_id: uuid::Uuid::new_v4(),
+    };
+    Ok(mint(secret, &request, Clock::system().now())?)
+}
+
+/// What is printed once it serves. The pages' tokens stand behind `#`, which a browser sends nowhere and the page takes out of its
+/// address at once: so they reach whoever sees this terminal, and no other user of the machine.
 fn banner(
     settings: &Settings,
     provider: &Provider,
-    address: std::net::SocketAddr,
+    (address, admin): (SocketAddr, SocketAddr),
     psql: &str,
 ) -> anyhow::Result<String> {
     // Several issuers' tokens are theirs to make.
@@ -216,21 +244,19 @@ fn banner(
     let Some((issuer, KeySource::Shared(secret))) = issuer.map(|issuer| (issuer, &issuer.keys)) else {
         return Ok(format!("\nAgent WebSocket at http://{address}\n\n"));
     };
-    let user = UserId::new(DEMO_USER)?;
-    let request = MintRequest {
-        user_id: &user,
-        ttl: DEMO_TOKEN_LIFE,
-        issuer: issuer.issuer.as_deref(),
-        audience: issuer.audiences.first().map(String::as_str),
-        authorized_party: issuer.authorized_parties.first().map(String::as_str),
-        scope: None,
-        token_id: uuid::Uuid::new_v4(),
-    };
-    let token = mint(secret, &request, Clock::system().now())?;
+    let token = dev_token(issuer, secret, DEMO_USER, None)?;
+    let mut pages = String::new();
+    if settings.server.console {
+        let _ = writeln!(pages, "  Open       http://{address}/#token={token}");
+    }
+    if settings.server.inspector {
+        let inspect = dev_token(issuer, secret, OPERATOR, Some(INSPECT_SCOPE))?;
+        let _ = writeln!(pages, "  Inspector  http://{admin}/#token={inspect}");
+    }
     let model = match provider {
         Provider::Offline(_) => format!(
-            "{OFFLINE_MODEL}, built in: no network, no key. Set OPENROUTER_API_KEY for a real one.\n           {}",
-            OFFLINE_HELP.trim().replace('\n', "\n           ")
+            "{OFFLINE_MODEL}, built in: no network, no key. Set OPENROUTER_API_KEY for a real one.\n             {}",
+            OFFLINE_HELP.trim().replace('\n', "\n             ")
         ),
         Provider::OpenRouter(_) => settings.agent.model.clone(),
     };
@@ -238,10 +264,10 @@ fn banner(
         r#"
 Agent WebSocket is ready (development only).
 
-  Address  ws://{address}/v1/ws
-  Model    {model}
-  User     {DEMO_USER}
-  Token    {token}
+{pages}  Address    ws://{address}/v1/ws
+  Model      {model}
+  User       {DEMO_USER}
+  Token      {token}
 
 Talk to it; type lines such as {{"type":"query","content":"Hello"}}:
 

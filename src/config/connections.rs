@@ -33,6 +33,8 @@ pub(super) fn server(r: &mut Reader<'_>, mode: Mode) -> ServerSettings {
         allowed_origins: r.parsed_list(&t::ALLOWED_ORIGINS, origin),
         allowed_hosts: hosts(r, mode),
         trusted_proxies: r.parsed_list(&t::TRUSTED_PROXIES, str::parse::<Cidr>),
+        console: page(r, &t::CONSOLE, mode),
+        inspector: page(r, &t::INSPECTOR, mode),
         drain: r.seconds(&t::DRAIN_SECONDS, 0..=3_600),
     }
 }
@@ -60,6 +62,15 @@ fn hosts(r: &mut Reader<'_>, mode: Mode) -> Vec<HostName> {
         return LOOPBACK.iter().filter_map(|host| host.parse().ok()).collect();
     }
     given
+}
+
+/// Whether a page is served: as the setting says, else only where the person at the machine is the one who uses it.
+fn page(r: &mut Reader<'_>, setting: &'static t::Setting, mode: Mode) -> bool {
+    if !r.is_given(setting) {
+        return mode == Mode::Dev;
+    }
+    r.choice(setting, &[("true", true), ("false", false)])
+        .unwrap_or_default()
 }
 
 /// An origin as browsers write it, so that comparing texts is enough.

@@ -25,6 +25,10 @@ pub struct ServerSettings {
     pub allowed_hosts: Vec<HostName>,
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: Vec<Cidr>,
+    /// `CONSOLE`, or whether this is `dev`.
+    pub console: bool,
+    /// `INSPECTOR`, or whether this is `dev`.
+    pub inspector: bool,
     /// `DRAIN_SECONDS`; zero = close at once.
     pub drain: Duration,
 }

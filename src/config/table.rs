@@ -56,6 +56,10 @@ settings! {
         // Empty: a proxy in front knows its names, and a wrong guess would turn everybody away. `dev` has no proxy.
         ALLOWED_HOSTS = "", "list", "Names in Host that are answered, such as agent.example.com; port :* for any. Empty = any; dev: loopback.";
         TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
+        // A page that nobody asked for is a page that nobody looks after: with `serve` it is the operator's decision.
+        CONSOLE = "", "true|false", "Whether the web page is served at /. Not set: by dev, not by serve.";
+        // It shows everybody's conversations.
+        INSPECTOR = "", "true|false", "Whether the inspector is served at / of ADMIN_BIND_ADDR. Not set: by dev, not by serve.";
         // Under the 30 s that Kubernetes and systemd-like supervisors leave by default.
         DRAIN_SECONDS = "20", "s", "Time over which clients are sent away and answers may finish when the server stops.";
     }

@@ -195,6 +195,20 @@ fn dev_answers_to_this_machines_names_only_and_serve_to_any_unless_told() {
 }
 
 #[test]
+fn pages_are_served_by_dev_and_otherwise_only_where_the_operator_says_so() {
+    let pages = |settings: Result<Settings, _>| {
+        let server = settings.unwrap().server;
+        (server.console, server.inspector)
+    };
+    assert_eq!(pages(dev(&[])), (true, true));
+    assert_eq!(pages(serve(&[])), (false, false));
+    assert_eq!(pages(dev(&[("CONSOLE", "false")])), (false, true));
+    assert_eq!(pages(serve(&[("CONSOLE", "true")])), (true, false));
+    assert_eq!(pages(serve(&[("INSPECTOR", "true")])), (false, true));
+    assert_eq!(faulty(serve(&[("CONSOLE", "yes")])), ["CONSOLE"]);
+}
+
+#[test]
 fn serve_names_all_that_is_missing_at_once() {
     let faults = read(Mode::Serve, &[], &[]).unwrap_err();
     let text: Vec<_> = faults.iter().map(ToString::to_string).collect();

@@ -29,6 +29,8 @@ mod http_api;
 #[cfg(test)]
 mod inbox;
 #[cfg(test)]
+mod inspector;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod leaks;
@@ -40,6 +42,8 @@ mod limits;
 mod nodes;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Verb {
 use Offer::{Browser, Program};
 use Verb::{Command, Frame, Http, Opening, Upgrade};
 
-pub(super) const VERBS: [Verb; 64] = [
+pub(super) const VERBS: [Verb; 65] = [
     Command("auth", r#"{"token":"OWN_TOKEN"}"#),
     Command(
         "auth",
@@ -176,6 +176,7 @@ pub(super) const VERBS: [Verb; 64] = [
         "",
     ),
     Http("GET", "/v1/search", "?q=ASKED_WORDS&limit=50", &[], ""),
+    Http("GET", "/v1/models", "?session_id=ASKED_ID", &[], ""),
     Http("GET", "/v1/usage", "?days=366", &[], ""),
     Http("POST", "/v1/tickets", "", &[], ""),
     Http("GET", "/v1/notifications", "?limit=200", &[], ""),

@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -23,6 +23,7 @@ const DOCUMENTS: [&str; 13] = [
     "docs/tokens.md",
     "docs/benchmarks.md",
     "docs/metrics.md",
+    "docs/console.md",
     "examples/notify/README.md",
 ];
 
