@@ -291,26 +291,26 @@ impl Runs {
         self.context.notifier.send(Hint::Work);
     }
 
-    /// A hint: somebody may have cancelled a run of this session here.
+    /// A hint, or the poll for one that was lost: somebody may have cancelled a run of this session here, or removed the
+    /// session under it. `None`: of any session.
     pub async fn look_for_cancellation(&self, session: Option<SessionId>) {
-        let concerned = self
+        let executing: Vec<(SessionKey, RunId)> = self
             .running()
-            .values()
-            .any(|run| session.is_none_or(|session| run.key.session_id == session));
-        if !concerned {
+            .iter()
+            .filter(|(_, running)| session.is_none_or(|session| running.key.session_id == session))
+            .map(|(run, running)| (running.key.clone(), *run))
+            .collect();
+        if executing.is_empty() {
             return;
         }
-        match self.context.store.cancelled_runs(self.context.node).await {
+        match self.context.store.runs_to_stop(&executing).await {
             Ok(runs) => {
                 for run in runs {
-                    self.stop(run, Stop::Cancelled);
+                    let reason = if run.is_gone { Stop::Lost } else { Stop::Cancelled };
+                    self.stop(run.run_id, reason);
                 }
             }
             Err(error) => tracing::warn!(error = %error, "cancellations could not be looked for"),
-        }
-        // A session that was deleted has no rows left to ask: its runs find out when they are told to stop.
-        if let Some(session) = session {
-            self.stop_if_deleted(session).await;
         }
     }
 
@@ -324,20 +324,6 @@ impl Runs {
             .collect();
         for key in keys {
             self.stop_session(&key);
-        }
-    }
-
-    async fn stop_if_deleted(&self, session: SessionId) {
-        let keys: Vec<SessionKey> = self
-            .running()
-            .values()
-            .filter(|run| run.key.session_id == session)
-            .map(|run| run.key.clone())
-            .collect();
-        for key in keys {
-            if matches!(self.context.store.find_session(&key).await, Ok(None)) {
-                self.stop_session(&key);
-            }
         }
     }
 

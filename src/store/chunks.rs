@@ -105,6 +105,10 @@ impl Store {
                 JOIN agent.runs AS r ON r.user_id = i.user_id AND r.session_id = i.session_id AND r.run_id = i.run_id
                 JOIN agent.sessions AS s ON s.user_id = i.user_id AND s.session_id = i.session_id
                 WHERE r.state = 'running' AND r.fence = i.fence
+                -- The session's lock, in the order of all who take several: one that is being removed takes these pieces with
+                -- it, or there is none any more. Nothing would ever remove a piece that is written after its run.
+                ORDER BY s.user_id, s.session_id
+                FOR KEY SHARE OF s
             ),
             stored AS (
                 INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content)

@@ -55,6 +55,15 @@ pub enum CancelOutcome {
     Nothing,
 }
 
+/// A run of this process that must not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToStop {
+    /// Which run.
+    pub run_id: RunId,
+    /// Its session was removed, and it with it; otherwise somebody asked to stop it.
+    pub is_gone: bool,
+}
+
 /// A run that was taken over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TakenOver {
@@ -204,18 +213,38 @@ impl Store {
         })
     }
 
-    /// A process's runs that somebody asked to stop.
+    /// Of these runs those that must not go on: somebody asked to stop them, or they are gone with their session.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn cancelled_runs(&self, node: NodeId) -> Result<Vec<RunId>, StoreError> {
-        let ids = sqlx::query_scalar!(
-            "SELECT run_id FROM agent.runs WHERE node_id = $1 AND state = 'running' AND cancel_requested_at IS NOT NULL",
-            node.0,
+    pub async fn runs_to_stop(&self, executing: &[(SessionKey, RunId)]) -> Result<Vec<ToStop>, StoreError> {
+        let users: Vec<String> = executing
+            .iter()
+            .map(|(key, _)| key.user_id.as_str().to_owned())
+            .collect();
+        let sessions: Vec<Uuid> = executing.iter().map(|(key, _)| key.session_id.0).collect();
+        let runs: Vec<Uuid> = executing.iter().map(|(_, run)| run.0).collect();
+        let rows = sqlx::query!(
+            r#"
+            SELECT x.run_id AS "run_id!", r.run_id IS NULL AS "is_gone!"
+            FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS x (user_id, session_id, run_id)
+            LEFT JOIN agent.runs AS r
+                   ON r.user_id = x.user_id AND r.session_id = x.session_id AND r.run_id = x.run_id
+            WHERE r.run_id IS NULL OR (r.state = 'running' AND r.cancel_requested_at IS NOT NULL)
+            "#,
+            &users,
+            &sessions,
+            &runs,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(ids.into_iter().map(RunId).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ToStop {
+                run_id: RunId(row.run_id),
+                is_gone: row.is_gone,
+            })
+            .collect())
     }
 
     /// Runs whose process has let its lease run out, and those of this process that were started longer ago than
