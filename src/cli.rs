@@ -3,10 +3,13 @@
 //! Refuses to do anything, and to take settings as arguments: they come from the environment (see
 //! [`crate::config`]), so that no secret shows in a process list. Parsed by `main`, carried out by `app`.
 
+mod bench;
+
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+pub use self::bench::{BenchArgs, FloorArgs};
 use crate::config::settings_help;
 use crate::ids::UserId;
 use crate::protocol::text::Timestamp;
@@ -50,6 +53,14 @@ pub enum Command {
     /// Write a session to the standard output.
     #[command(long_about = EXPORT, after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
+
+    /// Measure this program on this machine.
+    #[command(long_about = bench::BENCH, after_help = bench::BENCH_EXAMPLES)]
+    Bench(BenchArgs),
+
+    /// A bare relay: what `bench` compares with.
+    #[command(hide = true)]
+    BenchFloor(FloorArgs),
 }
 
 /// Arguments of `notify`.

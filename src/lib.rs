@@ -31,6 +31,7 @@ pub mod upkeep;
 pub mod ws;
 // Composition.
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod shutdown;

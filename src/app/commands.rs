@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use super::{Node, Parts, database, dev, provider};
 use crate::auth::{MintRequest, mint};
+use crate::bench;
 use crate::cli::{Cli, Command, TokenArgs};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
@@ -27,6 +28,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Notify(arguments) => database::notify(arguments).await,
         Command::Revoke(arguments) => database::revoke(arguments).await,
         Command::Export(arguments) => database::export(&arguments).await,
+        Command::Bench(arguments) => bench::run(arguments).await,
+        Command::BenchFloor(arguments) => bench::serve_floor(arguments).await,
     }
 }
 

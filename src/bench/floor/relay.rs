@@ -1,0 +1,178 @@
+//! The floor's way from the provider to the client: one call, its events read with as little as they need, a frame for each token
+//! or for the whole. Called by `floor`.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use anyhow::{Context, ensure};
+use axum::body::Body;
+use axum::extract::ws::{Message, WebSocket};
+use axum::http::Request;
+use futures_util::StreamExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::{Deserialize, Serialize};
+
+use super::Floor;
+
+/// Messages of a conversation that the provider is sent, as the server does.
+const HISTORY: usize = 50;
+
+/// The HTTP client, with nothing between it and the connection.
+#[derive(Debug)]
+pub(super) struct Relay {
+    client: Client<HttpConnector, Body>,
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Question<'a> {
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+}
+
+#[derive(Clone, Serialize)]
+struct Turn {
+    role: &'static str,
+    content: String,
+}
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    model: &'a str,
+    messages: &'a [Turn],
+    temperature: f32,
+    max_tokens: u32,
+    stream: bool,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    delta: Question<'a>,
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    r#type: &'a str,
+    content: &'a str,
+}
+
+fn frame(kind: &str, content: &str) -> anyhow::Result<Message> {
+    let frame = Frame {
+        r#type: kind,
+        content,
+    };
+    Ok(Message::Text(serde_json::to_string(&frame)?.into()))
+}
+
+impl Relay {
+    pub(super) fn new(provider: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(4096)
+                .build(connector),
+            url: format!("http://{provider}/api/v1/chat/completions"),
+        }
+    }
+
+    async fn ask(&self, turns: &[Turn]) -> anyhow::Result<Body> {
+        let messages = turns.get(turns.len().saturating_sub(HISTORY)..).unwrap_or(turns);
+        let ask = Ask {
+            model: "bench/scripted",
+            messages,
+            temperature: 0.7,
+            max_tokens: 1500,
+            stream: true,
+        };
+        let request = Request::post(&self.url)
+            .header("content-type", "application/json")
+            .body(Body::from(serde_json::to_vec(&ask)?))?;
+        let response = self.client.request(request).await?;
+        ensure!(
+            response.status().is_success(),
+            "the provider says {}",
+            response.status()
+        );
+        Ok(Body::new(response.into_body()))
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn converse(
+    mut socket: WebSocket,
+    floor: &Floor,
+    token_by_token: bool,
+) -> anyhow::Result<()> {
+    let session = floor.new_session();
+    let mut turns = vec![Turn {
+        role: "system",
+        content: "You are agent_websocket, an AI assistant communicating via WebSocket.".to_owned(),
+    }];
+    let welcome = format!(
+        "{{\"type\":\"status\",\"event\":\"live\",\"session_id\":\"{session}\",\"content\":\"Live\"}}"
+    );
+    socket.send(Message::Text(welcome.into())).await?;
+    while let Some(message) = socket.recv().await {
+        let Message::Text(text) = message? else { continue };
+        let question: Question<'_> = serde_json::from_str(&text)?;
+        let question = question.content.into_owned();
+        floor.writer.append(session, "user", question.clone()).await?;
+        turns.push(Turn {
+            role: "user",
+            content: question,
+        });
+        let mut body = floor.relay.ask(&turns).await?.into_data_stream();
+        let mut events = Vec::new();
+        let mut answer = String::new();
+        while let Some(piece) = body.next().await {
+            events.extend_from_slice(&piece?);
+            let used = read_events(&events, &mut answer, token_by_token.then_some(&mut socket)).await?;
+            events.drain(..used);
+        }
+        floor.writer.append(session, "assistant", answer.clone()).await?;
+        let shown = if token_by_token { "" } else { answer.as_str() };
+        socket.send(frame("response", shown)?).await?;
+        turns.push(Turn {
+            role: "assistant",
+            content: answer,
+        });
+    }
+    Ok(())
+}
+
+/// Reads the whole events, appends their tokens, sends each on if it is to be; returns how far it came.
+async fn read_events(
+    bytes: &[u8],
+    answer: &mut String,
+    mut socket: Option<&mut WebSocket>,
+) -> anyhow::Result<usize> {
+    let mut used = 0;
+    while let Some(rest) = bytes.get(used..)
+        && let Some(end) = rest.windows(2).position(|two| two == b"\n\n")
+    {
+        let event = std::str::from_utf8(rest.get(..end).unwrap_or_default())?;
+        used += end + 2;
+        let Some(data) = event.strip_prefix("data: ").filter(|data| *data != "[DONE]") else {
+            continue;
+        };
+        let chunk: Chunk<'_> = serde_json::from_str(data).context("an event of the provider")?;
+        let token = chunk.choices.first().map_or("", |choice| &choice.delta.content);
+        answer.push_str(token);
+        if let Some(socket) = &mut socket
+            && !token.is_empty()
+        {
+            socket.send(frame("delta", token)?).await?;
+        }
+    }
+    Ok(used)
+}
