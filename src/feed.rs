@@ -78,23 +78,20 @@ impl Feed {
         (feed.clone(), Follower::new(feed, receiver))
     }
 
-    /// Creates a session and opens its room. `None` when the user has too many sessions.
+    /// Creates a session and opens its room; one that was made under the same id meanwhile is opened. `None` when the user has
+    /// too many sessions.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create(&self, user: &UserId, max_sessions: u32) -> Result<Option<Opened>, StoreError> {
-        let key = SessionKey {
-            user_id: user.clone(),
-            session_id: SessionId::new(),
-        };
+    pub async fn create(&self, key: &SessionKey, max_sessions: u32) -> Result<Option<Opened>, StoreError> {
         let Some(session) = self
             .store
-            .create_session(&key, Some(self.node), max_sessions)
+            .create_session(key, Some(self.node), max_sessions)
             .await?
         else {
-            return Ok(None);
+            return self.open(key).await;
         };
-        let room = self.hub.room(&key, Instant::now());
+        let room = self.hub.room(key, Instant::now());
         room.load(session.last_seq, None);
         Ok(Some(Opened { room, resumed: false }))
     }

@@ -96,6 +96,7 @@ pub fn router(service: Arc<Service>) -> Router {
         // Whatever the method: what is no upgrade is told that one was expected.
         .route("/v1/ws", any(ws::upgrade))
         .route("/functions/v1/agent_websocket", any(ws::upgrade))
+        .route("/v1/ai-sdk", any(ws::upgrade_ai_sdk))
         .merge(v1)
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

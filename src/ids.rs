@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use uuid::Uuid;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +90,14 @@ uuid_id! {
     /// One conversation of one user.
     SessionId
 }
+impl SessionId {
+    /// The session that a user keeps under a name: the same each time, another for every user.
+    pub fn named(user: &UserId, name: Uuid) -> Self {
+        // A user's id holds no line break.
+        Self(digest(&["session", user.as_str(), &name.to_string()]))
+    }
+}
+
 uuid_id! {
     /// One immutable message of a session.
     MessageId
@@ -104,6 +113,15 @@ uuid_id! {
 uuid_id! {
     /// One row of `agent.notifications`.
     NotificationId
+}
+
+/// An id made of texts, the same each time: a UUID of version 8, which leaves its bits to us. Only the last text may hold a line
+/// break, so that no two lists are one.
+pub fn digest(texts: &[&str]) -> Uuid {
+    let hash = Sha256::digest(texts.join("\n"));
+    let mut bits = [0; 16];
+    bits.iter_mut().zip(hash).for_each(|(bit, byte)| *bit = byte);
+    Builder::from_custom_bytes(bits).into_uuid()
 }
 
 /// One running server process, numbered by the database.
@@ -158,6 +176,11 @@ impl ClientName {
             return Err(IdError::ClientName);
         }
         Ok(Self(Arc::from(text)))
+    }
+
+    /// An id as a name.
+    pub fn of(id: Uuid) -> Self {
+        Self(Arc::from(id.to_string()))
     }
 
     /// The name as text.

@@ -3,6 +3,7 @@
 //! Data only: nothing here knows a socket, a database or the time. PROTOCOL.md is the same contract in prose; a test
 //! parses each of its examples with these types.
 
+pub mod ai_sdk;
 pub mod client;
 pub mod close;
 pub mod error;

@@ -4,9 +4,11 @@
 //! `agentws.v1` learns the same by an error frame and a close code, since a browser cannot see the status. `http` routes
 //! the two paths here.
 
+mod ai_sdk;
 mod commands;
 mod connection;
 pub mod credentials;
+mod dialect;
 #[doc(hidden)]
 pub mod echo;
 mod frames;
@@ -35,14 +37,15 @@ use crate::http::address::ClientAddress;
 use crate::http::meter::InboundBytes;
 use crate::http::problem::Problem;
 use crate::ids::ClientName;
+use crate::protocol::BEARER_PREFIX;
 use crate::protocol::client::SessionRef;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
-use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 use crate::service::Service;
 use connection::{Connection, Offer, close_for};
 use credentials::{Credentials, InUrl};
+use dialect::Dialect;
 use seat::Seat;
 use socket::{Socket, Timing};
 
@@ -72,7 +75,16 @@ pub struct Parameters {
 }
 
 /// Opens a WebSocket: `GET /v1/ws` and the original path.
-pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> Response {
+pub async fn upgrade(State(service): State<Arc<Service>>, parts: Parts) -> Response {
+    Box::pin(upgrade_to(service, parts, Dialect::Own)).await
+}
+
+/// Opens a WebSocket for the AI SDK's transport: `GET /v1/ai-sdk`.
+pub async fn upgrade_ai_sdk(State(service): State<Arc<Service>>, parts: Parts) -> Response {
+    Box::pin(upgrade_to(service, parts, Dialect::AiSdk)).await
+}
+
+async fn upgrade_to(service: Arc<Service>, mut parts: Parts, dialect: Dialect) -> Response {
     if !wants_upgrade(&parts.headers) {
         return Problem::bad_request("Expected WebSocket request").into_response();
     }
@@ -94,8 +106,12 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
         .get::<InboundBytes>()
         .cloned()
         .unwrap_or_default();
-    let offer = match offer(&parameters, &parts.headers, address, inbound) {
-        Ok(offer) => offer,
+    let offer = match offer(&parameters, &parts.headers, dialect) {
+        Ok(offer) => Offer {
+            address,
+            inbound,
+            ..offer
+        },
         Err(refusal) => return Problem::from(refusal).into_response(),
     };
     let upgrade = configure(upgrade, &service, &offer);
@@ -109,9 +125,10 @@ pub async fn upgrade(State(service): State<Arc<Service>>, mut parts: Parts) -> R
             .access_token
             .filter(|_| service.settings.socket.allow_access_token_in_url),
     };
-    let credentials = credentials::find(&parts.headers, in_url);
+    let credentials = credentials::find(&parts.headers, dialect.subprotocol(), in_url);
     if matches!(credentials, Credentials::ProtocolWithoutOurs) {
-        return Problem::bad_request("Offer agentws.v1 beside agentws.bearer.<token>").into_response();
+        let what = format!("Offer {} beside agentws.bearer.<token>", dialect.subprotocol());
+        return Problem::bad_request(what).into_response();
     }
     Box::pin(open(service, upgrade, offer, credentials)).await
 }
@@ -142,12 +159,7 @@ fn admit(service: &Service, address: Option<IpAddr>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn offer(
-    parameters: &Parameters,
-    headers: &HeaderMap,
-    address: Option<IpAddr>,
-    inbound: InboundBytes,
-) -> Result<Offer, Refusal> {
+fn offer(parameters: &Parameters, headers: &HeaderMap, dialect: Dialect) -> Result<Offer, Refusal> {
     let invalid = |what: &'static str| Refusal::new(ErrorCode::InvalidMessage, what);
     let session = match parameters.session_id.as_deref().filter(|text| !text.is_empty()) {
         Some(text) => match SessionRef::try_from(text.to_owned()) {
@@ -168,12 +180,12 @@ fn offer(
         None => None,
     };
     Ok(Offer {
-        address,
-        inbound,
-        speaks_protocol: credentials::speaks_protocol(headers),
+        dialect,
+        speaks_protocol: credentials::offers(headers, dialect.subprotocol()),
         device,
         session,
         after,
+        ..Offer::default()
     })
 }
 
@@ -188,11 +200,15 @@ fn bounded(upgrade: WebSocketUpgrade, max_message: usize, max_write_buffer: usiz
 }
 
 fn configure(upgrade: WebSocketUpgrade, service: &Service, offer: &Offer) -> WebSocketUpgrade {
-    let max = service.settings.socket.max_message_bytes;
+    let socket = &service.settings.socket;
+    let max = match offer.dialect {
+        Dialect::Own => socket.max_message_bytes,
+        Dialect::AiSdk => socket.ai_sdk_max_message_bytes,
+    };
     let upgrade = bounded(upgrade, max, MAX_WRITE_BUFFER_BYTES);
     // Selected only if it was offered; the token's protocol never is.
     if offer.speaks_protocol {
-        upgrade.protocols([SUBPROTOCOL])
+        upgrade.protocols([offer.dialect.subprotocol()])
     } else {
         upgrade
     }
@@ -227,7 +243,7 @@ async fn enter(
     service: &Arc<Service>,
     offer: &Offer,
     identified: Result<Principal, AuthError>,
-) -> Result<(Seat, Principal, Opened), Refusal> {
+) -> Result<(Seat, Principal, Option<Opened>), Refusal> {
     let principal = identified.map_err(|error| {
         offer.record_auth_failure(service, error);
         service.refuse_token(error)
@@ -236,7 +252,11 @@ async fn enter(
     if !seat.enter_user(&principal.user_id, service.max_connections()) {
         return Err(service.too_many_connections());
     }
-    let opened = service.open(&principal.user_id, offer.session).await?;
+    let opened = match offer.dialect {
+        Dialect::Own => Some(service.open(&principal.user_id, offer.session).await?),
+        // Its frames name their chats.
+        Dialect::AiSdk => None,
+    };
     Ok((seat, principal, opened))
 }
 
@@ -258,12 +278,14 @@ fn refuse(service: &Arc<Service>, upgrade: WebSocketUpgrade, offer: &Offer, refu
         return Problem::from(refusal).into_response();
     }
     let reason = close_for(&refusal);
-    let now = service.now();
+    // The AI SDK's transport takes a frame that answers no request for a fault, and would hide the close code behind it.
+    let told = (offer.dialect == Dialect::Own)
+        .then(|| ServerFrame::Error(ErrorFrame::of(refusal, None, service.now())).encode());
     let (timing, inbound) = (timing(service), offer.inbound.clone());
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
         let socket = Socket::new(socket, timing, inbound);
-        tasks.track(reject(socket, refusal, reason, now))
+        tasks.track(reject(socket, told, reason))
     })
 }
 
@@ -274,16 +296,13 @@ fn timing(service: &Service) -> Timing {
     }
 }
 
-async fn reject(
-    mut socket: Socket,
-    refusal: Refusal,
-    reason: CloseReason,
-    now: crate::protocol::text::Timestamp,
-) {
-    let frame = ServerFrame::Error(ErrorFrame::of(refusal, None, now));
-    if socket.feed(frame.encode()).await.is_ok() {
-        socket.close(reason).await;
+async fn reject(mut socket: Socket, told: Option<String>, reason: CloseReason) {
+    if let Some(frame) = told
+        && socket.feed(frame).await.is_err()
+    {
+        return;
     }
+    socket.close(reason).await;
 }
 
 /// The sub-protocol under which a browser sends its token.

@@ -81,6 +81,10 @@ pub(super) fn socket(r: &mut Reader<'_>) -> SocketSettings {
         session_timeout: Duration::try_from_secs_f64(session_timeout_min * 60.0).unwrap_or(Duration::MAX),
         heartbeat: r.millis(&t::HEARTBEAT_MS, 10..=HOUR_MS),
         max_message_bytes: r.number(&t::MAX_MESSAGE_BYTES, MIN_MESSAGE_BYTES..=MAX_MESSAGE_BYTES),
+        ai_sdk_max_message_bytes: r.number(
+            &t::AI_SDK_MAX_MESSAGE_BYTES,
+            MIN_MESSAGE_BYTES..=MAX_MESSAGE_BYTES,
+        ),
         message_timeout: r.millis(&t::MESSAGE_TIMEOUT_MS, 1..=HOUR_MS),
         auth_timeout: r.millis(&t::AUTH_TIMEOUT_MS, 1..=HOUR_MS),
         write_timeout: r.millis(&t::WRITE_TIMEOUT_MS, 1..=HOUR_MS),

@@ -108,6 +108,8 @@ pub struct SocketSettings {
     pub heartbeat: Duration,
     /// `MAX_MESSAGE_BYTES`.
     pub max_message_bytes: usize,
+    /// The same for the AI SDK's dialect.
+    pub ai_sdk_max_message_bytes: usize,
     /// `MESSAGE_TIMEOUT_MS`.
     pub message_timeout: Duration,
     /// `AUTH_TIMEOUT_MS`.

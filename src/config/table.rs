@@ -108,6 +108,8 @@ settings! {
         HEARTBEAT_MS = "25000", "ms", "Silence after which the server sends a ping; twice as long without an answer ends the socket.";
         // 32 KiB of text take at most six times as much as JSON escapes, plus the frame around it.
         MAX_MESSAGE_BYTES = "262144", "bytes", "Longest frame of a client, at least 262144.";
+        // Its transport sends the whole conversation with each message, of which only the last is read.
+        AI_SDK_MAX_MESSAGE_BYTES = "1048576", "bytes", "The same for clients of /v1/ai-sdk, which send their whole conversation each time.";
         // The longest frame over 9 KB/s; a dead fragment is not held much longer than a silent socket.
         MESSAGE_TIMEOUT_MS = "30000", "ms", "Time for one message of a client, from its first byte to its last.";
         // A phone changing networks comes back within this; one that does not can resume.

@@ -1,10 +1,11 @@
 //! Sessions and their messages: find, list, rename, clear, choose a model, delete; history, search, feedback.
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{Service, limit_or_off, unavailable};
 use crate::feed::Opened;
-use crate::ids::{ConnectionId, Seq, SessionKey, UserId};
+use crate::ids::{ConnectionId, Seq, SessionId, SessionKey, UserId};
 use crate::log::Message;
 use crate::notify::notifier::Hint;
 use crate::notify::room::Room;
@@ -51,24 +52,51 @@ impl Service {
                     .map_err(|error| unavailable(&error))?
                 {
                     Some(id) => id,
-                    None => return self.create(user).await,
+                    None => return self.create(user, SessionId::new()).await,
                 }
             }
-            None => return self.create(user).await,
+            Some(SessionRef::Named(name)) => return self.open_named(user, name).await,
+            Some(SessionRef::NamedOrNew(name)) => {
+                return match self.open_named(user, name).await {
+                    Err(refusal) if refusal.code == ErrorCode::NotFound => {
+                        self.create(user, SessionId::named(user, name)).await
+                    }
+                    opened => opened,
+                };
+            }
+            None => return self.create(user, SessionId::new()).await,
         };
+        self.open_existing(user, id).await
+    }
+
+    async fn open_existing(&self, user: &UserId, session_id: SessionId) -> Result<Opened, Refusal> {
         let key = SessionKey {
             user_id: user.clone(),
-            session_id: id,
+            session_id,
         };
         let opened = self.feed.open(&key).await.map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| Refusal::not_found("session"))
     }
 
-    async fn create(&self, user: &UserId) -> Result<Opened, Refusal> {
+    /// The session with this id, else the one under this name.
+    async fn open_named(&self, user: &UserId, name: Uuid) -> Result<Opened, Refusal> {
+        match self.open_existing(user, SessionId(name)).await {
+            Err(refusal) if refusal.code == ErrorCode::NotFound => {
+                self.open_existing(user, SessionId::named(user, name)).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn create(&self, user: &UserId, session_id: SessionId) -> Result<Opened, Refusal> {
         let max = limit_or_off(self.settings.limits.sessions_per_user);
+        let key = SessionKey {
+            user_id: user.clone(),
+            session_id,
+        };
         let opened = self
             .feed
-            .create(user, max)
+            .create(&key, max)
             .await
             .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| {

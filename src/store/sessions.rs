@@ -80,7 +80,7 @@ pub struct Changed {
 }
 
 impl Store {
-    /// Creates a session, watched by a process. `None` when the user has `max` of them already (0 = no limit).
+    /// Creates a session, watched by a process. `None` when the user has `max` of them already (0 = no limit), or this one.
     ///
     /// # Errors
     /// When the database fails.
@@ -97,6 +97,7 @@ impl Store {
             INSERT INTO agent.sessions (user_id, session_id, watchers)
             SELECT $1, $2, $3
             WHERE $4::bigint = 0 OR (SELECT count(*) FROM agent.sessions WHERE user_id = $1) < $4::bigint
+            ON CONFLICT (user_id, session_id) DO NOTHING
             RETURNING session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
                       created_at, last_activity_at
             "#,

@@ -27,15 +27,16 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{Asker, Reply};
+use super::dialect::{Dialect, Speech, Written};
 use super::keepalive::Keepalive;
 use super::seat::Seat;
 use super::socket::{End, Received, Socket};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::http::meter::InboundBytes;
-use crate::ids::{ClientName, MessageId};
+use crate::ids::{ClientName, MessageId, SessionId, SessionKey};
 use crate::limits::FrameMeter;
-use crate::protocol::client::{self, ClientFrame, Command, SessionRef};
+use crate::protocol::client::{self, BadFrame, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{ErrorFrame, ServerFrame};
@@ -58,7 +59,9 @@ pub(super) struct Offer {
     pub(super) address: Option<IpAddr>,
     /// What has come in from it.
     pub(super) inbound: InboundBytes,
-    /// It speaks `agentws.v1`: it is told by frames and close codes what a browser cannot see otherwise.
+    /// In which words it speaks.
+    pub(super) dialect: Dialect,
+    /// It offered the dialect's sub-protocol: it is told by frames and close codes what a browser cannot see otherwise.
     pub(super) speaks_protocol: bool,
     /// The name of its device.
     pub(super) device: Option<ClientName>,
@@ -82,6 +85,7 @@ impl Offer {
 pub(super) struct Connection {
     service: Arc<Service>,
     socket: Socket,
+    speech: Speech,
     seat: Seat,
     offer: Offer,
     conversation: Conversation,
@@ -115,6 +119,7 @@ impl Connection {
         Self {
             service,
             socket,
+            speech: Speech::new(offer.dialect),
             seat,
             offer,
             conversation,
@@ -134,12 +139,15 @@ impl Connection {
         }
     }
 
-    /// A connection whose token was checked and whose session was opened at the handshake.
-    pub(super) async fn run_opened(mut self, principal: Principal, opened: Opened) {
+    /// A connection whose token was checked at the handshake, and whose session was opened if its client names it there.
+    pub(super) async fn run_opened(mut self, principal: Principal, opened: Option<Opened>) {
         let now = Instant::now();
         let lifetime = self.service.lifetime(principal.expires_at);
         self.conversation = Conversation::open(rules(&self.service), lifetime, now);
         self.take_principal(principal);
+        let Some(opened) = opened else {
+            return self.run().await;
+        };
         let after = if self.offer.session == Some(SessionRef::Latest) {
             None
         } else {
@@ -166,6 +174,9 @@ impl Connection {
         self.check_revoked().await?;
         self.pump().await?;
         let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
+        if reads && let Some(frame) = self.speech.next() {
+            return self.on_frame(Ok(frame)).await;
+        }
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
         let tasks = self.service.tasks.clone();
         tokio::select! {
@@ -194,7 +205,15 @@ impl Connection {
         self.frames_out += 1;
         self.service.metrics.sockets.sent();
         self.keepalive.sent(Instant::now());
-        self.socket.feed(frame.encode()).await
+        match self.speech.write(frame) {
+            Written::One(text) => self.socket.feed(text).await,
+            Written::Many(texts) => {
+                for text in texts {
+                    self.socket.feed(text).await?;
+                }
+                Ok(())
+            }
+        }
     }
 
     async fn on_received(&mut self, received: Received) -> Result<(), End> {
@@ -215,7 +234,14 @@ impl Connection {
         };
         self.frames_in += 1;
         self.service.metrics.sockets.received();
-        match self.conversation.on_frame(client::parse(&text), now) {
+        match self.speech.read(&text).transpose() {
+            Some(frame) => self.on_frame(frame).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn on_frame(&mut self, frame: Result<ClientFrame, BadFrame>) -> Result<(), End> {
+        match self.conversation.on_frame(frame, Instant::now()) {
             Decision::Carry(frame) => self.start(frame),
             Decision::Authenticate(re, auth) => self.authenticate(re, auth),
             Decision::Refuse(bad) => self.refuse(bad.refusal, bad.re).await?,
@@ -242,13 +268,13 @@ impl Connection {
         if matches!(frame, ClientFrame::Command(_, Command::Ack(_))) {
             self.delivered.hold();
         }
-        let Some(attached) = &self.attached else {
+        let Some(key) = self.key() else {
             return;
         };
         let asker = Asker {
             service: Arc::clone(&self.service),
             connection: self.seat.connection(),
-            key: attached.room().key().clone(),
+            key,
         };
         self.work = Some(match frame {
             ClientFrame::Query(query) => {
@@ -258,6 +284,18 @@ impl Connection {
             }
             other => Box::pin(asker.carry_out(other)),
         });
+    }
+
+    /// In whose name a request is carried out, and in which session. Before a connection is in one it asks only for a session,
+    /// and is in one that nobody has.
+    fn key(&self) -> Option<SessionKey> {
+        match &self.attached {
+            Some(attached) => Some(attached.room().key().clone()),
+            None => self.principal.as_ref().map(|principal| SessionKey {
+                user_id: principal.user_id.clone(),
+                session_id: SessionId(uuid::Uuid::nil()),
+            }),
+        }
     }
 
     fn authenticate(&mut self, re: Option<ClientName>, auth: client::Auth) {

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::protocol::{BEARER_PREFIX, SUBPROTOCOL};
+use crate::protocol::BEARER_PREFIX;
 
 /// The token of a handshake, from the first place that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +27,13 @@ pub struct InUrl {
 }
 
 /// Finds the first that is present: `Authorization`, the sub-protocols, a ticket, a token in the URL.
-pub fn find(headers: &HeaderMap, in_url: InUrl) -> Credentials {
+/// `ours` is the sub-protocol that the server would select.
+pub fn find(headers: &HeaderMap, ours: &str, in_url: InUrl) -> Credentials {
     if let Some(token) = bearer(headers) {
         return Credentials::Token(token.to_owned());
     }
     if let Some(token) = protocols(headers).find_map(|name| name.strip_prefix(BEARER_PREFIX)) {
-        if !speaks_protocol(headers) {
+        if !offers(headers, ours) {
             return Credentials::ProtocolWithoutOurs;
         }
         return Credentials::Token(token.to_owned());
@@ -55,9 +56,9 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether the client offered `agentws.v1`.
-pub fn speaks_protocol(headers: &HeaderMap) -> bool {
-    protocols(headers).any(|name| name == SUBPROTOCOL)
+/// Whether the client offered a sub-protocol.
+pub fn offers(headers: &HeaderMap, protocol: &str) -> bool {
+    protocols(headers).any(|name| name == protocol)
 }
 
 /// The sub-protocols offered, in any number of headers.

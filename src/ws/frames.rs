@@ -148,9 +148,7 @@ pub(super) fn run_error(message: &Message) -> Option<ServerFrame<'static>> {
     let code = message.error?;
     let content = match message.state {
         AnswerState::Complete | AnswerState::Cancelled => return None,
-        AnswerState::Failed | AnswerState::Incomplete => {
-            format!("Failed to generate response: {}", reason(code))
-        }
+        AnswerState::Failed | AnswerState::Incomplete => failure_text(code),
     };
     Some(ServerFrame::Error(ErrorFrame {
         content: content.into(),
@@ -161,6 +159,11 @@ pub(super) fn run_error(message: &Message) -> Option<ServerFrame<'static>> {
         retryable: code.is_retryable(),
         retry_after_ms: None,
     }))
+}
+
+/// What a person reads of a run that failed.
+pub(super) fn failure_text(code: ErrorCode) -> String {
+    format!("Failed to generate response: {}", reason(code))
 }
 
 /// Why a run failed, for a person.

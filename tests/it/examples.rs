@@ -5,89 +5,17 @@
 
 mod edge_function;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use agent_websocket::postgres::Installation;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnectOptions;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-use crate::support::PATIENCE;
-use crate::support::database::{TestDatabase, environment};
+use crate::support::database::TestDatabase;
+use crate::support::programs::{command, file, is_there, output, printed, program};
 
 /// Text that is itself and no SQL, in every client.
 const AWKWARD: &str = r#"It's "done": 100 % of $1, :'x' and \ 'ß'); --"#;
-
-fn file(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// A program that `.ci/run` installed, else the one in PATH.
-fn program(installed: &str, name: &str) -> PathBuf {
-    let installed = file("target/clients").join(installed);
-    if installed.exists() {
-        installed
-    } else {
-        PathBuf::from(name)
-    }
-}
-
-/// A program with nothing of the caller's environment that could lead it elsewhere.
-fn command(program: impl AsRef<Path>) -> Command {
-    let postgres = Installation::locate(&environment).unwrap();
-    let path = environment("PATH").unwrap_or_default();
-    let mut command = Command::new(program.as_ref());
-    command
-        .env_clear()
-        .env("PATH", format!("{}:{path}", postgres.bin_dir().display()))
-        .env("NO_COLOR", "1")
-        .kill_on_drop(true);
-    for name in ["HOME", "TMPDIR"] {
-        if let Some(value) = environment(name) {
-            command.env(name, value);
-        }
-    }
-    command
-}
-
-async fn output(command: &mut Command) -> Output {
-    let output = timeout(PATIENCE, command.output()).await;
-    output
-        .expect("the program should end")
-        .unwrap_or_else(|error| panic!("{error}: {command:?}"))
-}
-
-/// What a program printed, which has succeeded.
-async fn printed(command: &mut Command) -> String {
-    let output = output(command).await;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complaint}");
-    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-}
-
-/// Whether a client is there, which a harmless call of it shows.
-async fn is_there(client: &str, call: &mut Command) -> bool {
-    let why = match timeout(PATIENCE, call.output()).await {
-        Ok(Ok(output)) if output.status.success() => return true,
-        Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Ok(Err(error)) => error.to_string(),
-        Err(late) => late.to_string(),
-    };
-    let is_required = environment("EXAMPLES_REQUIRED").is_some();
-    assert!(!is_required, "{client} should be there: {why}");
-    let why = why.lines().find(|line| line.contains("rror")).unwrap_or(&why);
-    // Not by eprintln!, which is shown only of a test that fails.
-    writeln!(
-        std::io::stderr(),
-        "!!! NOT CHECKED: the example for {client}, which is not installed: {why}"
-    )
-    .unwrap();
-    false
-}
 
 /// A variable of a program's environment.
 type Setting = (&'static str, String);

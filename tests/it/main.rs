@@ -3,6 +3,8 @@
 //! Each module stands under `cfg(test)`, which always holds here: it is how clippy knows its helpers for test code.
 
 #[cfg(test)]
+mod ai_sdk;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod commands;

@@ -14,6 +14,7 @@ pub(crate) mod ledger;
 pub(crate) mod node;
 pub(crate) mod pooler;
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod provider;
 pub(crate) mod raw;
 pub(crate) mod seeds;

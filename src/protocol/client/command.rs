@@ -72,6 +72,10 @@ pub enum SessionRef {
     Latest,
     /// This one.
     Id(SessionId),
+    /// The one with this id, or the one that this user has under this name. Only the AI SDK's dialect names sessions.
+    Named(Uuid),
+    /// The same, or else a new one under this name.
+    NamedOrNew(Uuid),
 }
 
 impl TryFrom<String> for SessionRef {

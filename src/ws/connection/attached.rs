@@ -15,6 +15,7 @@ use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status
 use crate::protocol::text::Timestamp;
 use crate::service::CatchUp;
 use crate::session::replay::{Cursor, Step};
+use crate::ws::dialect::Dialect;
 use crate::ws::frames::welcome_text;
 
 /// How clients should come back after a cut: full jitter between half a second and half a minute.
@@ -178,7 +179,7 @@ impl Connection {
         let opened = if renewal {
             None
         } else {
-            Some(self.enter_as(&principal, session, re.clone()).await?)
+            self.enter_as(&principal, session, re.clone()).await?
         };
         let frame = ServerFrame::Status(Status::Done(Done {
             event: "auth",
@@ -198,13 +199,13 @@ impl Connection {
         self.attach(opened, after).await
     }
 
-    /// Takes the user's place and opens the session that is wanted.
+    /// Takes the user's place, and opens the session that is wanted where the client's dialect names it here.
     async fn enter_as(
         &mut self,
         principal: &Principal,
         session: Option<SessionRef>,
         re: Option<ClientName>,
-    ) -> Result<Opened, End> {
+    ) -> Result<Option<Opened>, End> {
         if !self
             .seat
             .enter_user(&principal.user_id, self.service.max_connections())
@@ -212,9 +213,12 @@ impl Connection {
             self.refuse(self.service.too_many_connections(), re).await?;
             return Err(End::Close(CloseReason::TooManyConnections));
         }
+        if self.offer.dialect == Dialect::AiSdk {
+            return Ok(None);
+        }
         let wanted = session.or(self.offer.session);
         match self.service.open(&principal.user_id, wanted).await {
-            Ok(opened) => Ok(opened),
+            Ok(opened) => Ok(Some(opened)),
             Err(refusal) => {
                 let reason = close_for(&refusal);
                 self.refuse(refusal, re).await?;

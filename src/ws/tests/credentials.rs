@@ -2,8 +2,9 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::protocol::SUBPROTOCOL;
 use crate::ws::bearer_protocol;
-use crate::ws::credentials::{Credentials, InUrl, bearer, find, origin_allowed, speaks_protocol};
+use crate::ws::credentials::{Credentials, InUrl, bearer, find, offers, origin_allowed};
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -21,7 +22,7 @@ fn found(pairs: &[(&str, &str)], in_url: Option<&str>) -> Credentials {
         ticket: None,
         token: in_url.map(str::to_owned),
     };
-    find(&headers(pairs), in_url)
+    find(&headers(pairs), SUBPROTOCOL, in_url)
 }
 
 fn token(token: &str) -> Credentials {
@@ -44,9 +45,12 @@ fn the_first_place_that_has_a_token_counts() {
         token: Some("u".to_owned()),
     };
     let ticket = Credentials::Ticket("t".to_owned());
-    assert_eq!(find(&headers(&[header, protocol]), both.clone()), token("h"));
-    assert_eq!(find(&headers(&[protocol]), both.clone()), token("p"));
-    assert_eq!(find(&headers(&[ours]), both), ticket);
+    assert_eq!(
+        find(&headers(&[header, protocol]), SUBPROTOCOL, both.clone()),
+        token("h")
+    );
+    assert_eq!(find(&headers(&[protocol]), SUBPROTOCOL, both.clone()), token("p"));
+    assert_eq!(find(&headers(&[ours]), SUBPROTOCOL, both), ticket);
 }
 
 #[test]
@@ -77,10 +81,10 @@ fn sub_protocols_are_read_from_any_number_of_headers() {
     ] {
         let pairs: Vec<(&str, &str)> = values.iter().map(|value| (name, *value)).collect();
         assert_eq!(found(&pairs, None), token("t"), "{values:?}");
-        assert!(speaks_protocol(&headers(&pairs)), "{values:?}");
+        assert!(offers(&headers(&pairs), SUBPROTOCOL), "{values:?}");
     }
     for value in ["", "agentws", "agentws.v2", "AGENTWS.V1", "agentws.v1.1"] {
-        assert!(!speaks_protocol(&headers(&[(name, value)])), "{value:?}");
+        assert!(!offers(&headers(&[(name, value)]), SUBPROTOCOL), "{value:?}");
     }
 }
 

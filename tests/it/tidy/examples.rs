@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent_websocket::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId};
+use agent_websocket::protocol::ai_sdk;
 use agent_websocket::protocol::client::{self, COMMANDS};
 use agent_websocket::protocol::error::ErrorCode;
 use agent_websocket::protocol::server::{
@@ -28,7 +29,15 @@ fn examples(kind: &str) -> Vec<Value> {
             } else {
                 None
             };
-            let known = ["json client", "json server", "json http", "sql", ""];
+            let known = [
+                "json client",
+                "json server",
+                "json ai-sdk client",
+                "json ai-sdk server",
+                "json http",
+                "sql",
+                "",
+            ];
             assert!(known.contains(&opened), "no test reads ```{opened}");
         } else if fence.as_deref() == Some(kind) {
             let value = serde_json::from_str(line);
@@ -61,6 +70,34 @@ fn every_client_example_is_accepted_and_every_command_has_one() {
         .collect();
     wanted.extend(["query".to_owned(), "human_feedback".to_owned()]);
     assert_eq!(shown, wanted);
+}
+
+#[test]
+fn the_ai_sdk_examples_are_frames_of_that_dialect() {
+    for frame in examples("json ai-sdk client") {
+        if let Err((_, bad)) = ai_sdk::parse(&frame.to_string()) {
+            panic!("{}: {frame}", bad.refusal);
+        }
+    }
+    for example in examples("json ai-sdk server") {
+        let request_id = text_of(&example, "requestId").to_owned();
+        let frame = match text_of(&example, "type") {
+            "start" => ai_sdk::Response::Start { request_id },
+            "chunk" => ai_sdk::Response::Chunk {
+                request_id,
+                sequence: 4,
+                chunk: json!({ "type": "text-delta", "id": "text-1", "delta": "A tea " }),
+            },
+            "end" => ai_sdk::Response::End { request_id },
+            "error" => ai_sdk::Response::Error {
+                request_id,
+                error_text: "Message content is required".to_owned(),
+            },
+            "no-active" => ai_sdk::Response::NoActive { request_id },
+            other => panic!("the server sends no {other}"),
+        };
+        assert_eq!(serde_json::from_str::<Value>(&frame.encode()).unwrap(), example);
+    }
 }
 
 #[test]

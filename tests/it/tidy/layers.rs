@@ -60,11 +60,13 @@ const MEANT: [(&str, &str, &str); 4] = [
 ];
 
 /// Files of the core that live in another room: pure like it, and bound to the same.
-const PURE: [&str; 7] = [
+const PURE: [&str; 9] = [
     "src/prompt.rs",
     "src/session.rs",
     "src/session/",
     "src/llm/sse.rs",
+    "src/ws/ai_sdk.rs",
+    "src/ws/ai_sdk/",
     "src/ws/keepalive.rs",
     "src/ws/partial.rs",
     "src/protocol/",
