@@ -4,12 +4,14 @@
 //! [`crate::config`]), so that no secret shows in a process list. Parsed by `main`, carried out by `app`.
 
 mod bench;
+mod spec;
 
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 pub use self::bench::{BenchArgs, FloorArgs};
+pub use self::spec::{SPECIFICATIONS, SpecArgs};
 use crate::config::settings_help;
 use crate::ids::UserId;
 use crate::protocol::text::Timestamp;
@@ -61,6 +63,10 @@ pub enum Command {
     /// A bare relay: what `bench` compares with.
     #[command(hide = true)]
     BenchFloor(FloorArgs),
+
+    /// Print a specification of the protocol, for programs that read such.
+    #[command(long_about = spec::SPEC, after_help = spec::SPEC_EXAMPLES)]
+    Spec(SpecArgs),
 }
 
 /// Arguments of `notify`.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
@@ -24,8 +25,8 @@ pub enum IdError {
 }
 
 /// Whose data it is: the verified token's subject, verbatim.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct UserId(Arc<str>);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct UserId(#[schemars(length(min = 1, max = 255))] Arc<str>);
 
 impl UserId {
     /// The longest user id, in bytes of UTF-8.
@@ -66,7 +67,7 @@ impl fmt::Display for UserId {
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -135,9 +136,11 @@ impl fmt::Display for NodeId {
 }
 
 /// The place of a message in its session: 1, 2, 3 … without gaps; 0 is before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
-pub struct Seq(pub i64);
+pub struct Seq(#[schemars(range(min = 0))] pub i64);
 
 impl Seq {
     /// Before the first message.
@@ -161,9 +164,9 @@ impl fmt::Display for Seq {
 pub struct Fence(pub i64);
 
 /// A name that a client chose: the id of its frame, or of its device. 1 to 64 of `[A-Za-z0-9_-]`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct ClientName(Arc<str>);
+pub struct ClientName(#[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))] Arc<str>);
 
 impl ClientName {
     /// Takes a client's own name for something.

@@ -35,4 +35,5 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod shutdown;
+pub mod spec;
 pub mod telemetry;

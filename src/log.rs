@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::ids::{Fence, MessageId, NotificationId, RunId, Seq, SessionId, SessionKey};
@@ -12,7 +14,8 @@ use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
 
 /// Who speaks in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The person.
     User,
@@ -34,7 +37,8 @@ impl Role {
 }
 
 /// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum AnswerState {
     /// As the model meant it.
     Complete,

@@ -7,6 +7,7 @@ pub mod ai_sdk;
 pub mod client;
 pub mod close;
 pub mod error;
+pub mod item;
 pub mod notice;
 pub mod server;
 pub mod text;

@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use super::{Node, Parts, database, dev, provider};
 use crate::auth::{MintRequest, mint};
 use crate::bench;
-use crate::cli::{Cli, Command, TokenArgs};
+use crate::cli::{Cli, Command, SpecArgs, TokenArgs};
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
 use crate::http::listen;
 use crate::shutdown::Signals;
+use crate::spec;
 use crate::telemetry;
 
 /// Carries out a command.
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(arguments) => database::export(&arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::BenchFloor(arguments) => bench::serve_floor(arguments).await,
+        Command::Spec(arguments) => specification(&arguments),
     }
 }
 
@@ -111,5 +113,20 @@ fn token(arguments: &TokenArgs) -> anyhow::Result<()> {
         "{}",
         mint(&secret, &request, Clock::system().now())?
     )?;
+    Ok(())
+}
+
+fn specification(arguments: &SpecArgs) -> anyhow::Result<()> {
+    for document in spec::documents() {
+        if let Some(folder) = &arguments.write {
+            let path = folder.join(document.path);
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent)
+                .and_then(|()| std::fs::write(&path, document.text))
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        } else if arguments.name.as_deref() == Some(document.name) {
+            std::io::stdout().write_all(document.text.as_bytes())?;
+        }
+    }
     Ok(())
 }

@@ -15,9 +15,10 @@ use super::problem::Problem;
 use super::sessions::{check_limit, key};
 use crate::ids::{ClientName, MessageId, Seq};
 use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
+use crate::protocol::item::MessageView;
 use crate::protocol::text::Text;
 use crate::service::Service;
-use crate::service::views::{MessageView, items};
+use crate::service::views::items;
 
 /// Which messages.
 #[derive(Debug, Deserialize)]

@@ -18,9 +18,10 @@ use crate::ids::{NotificationId, SessionId, UserId};
 use crate::protocol::client::{Ack, MAX_PAGE, check_content};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::notice::Notice;
+use crate::protocol::server::{Acknowledged, NotificationList};
 use crate::protocol::text::Text;
 use crate::service::Service;
-use crate::service::views::{NotificationView, items};
+use crate::service::views::items;
 use crate::store::notifications::NewNotification;
 
 /// Whether a token may notify: without the scope 403, whatever the target.
@@ -93,11 +94,12 @@ pub(super) async fn list(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
     size: Result<Query<Size>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<NotificationList>, Problem> {
     let Query(size) = size.map_err(|_| Problem::bad_request("limit must be a number"))?;
     let limit = check_limit(size.limit)?.unwrap_or(MAX_PAGE);
     let pending = service.inbox(&user.user_id, &[], limit).await?;
-    Ok(Json(json!({ "notifications": items::<_, NotificationView>(pending) })).into_response())
+    let notifications = items(pending);
+    Ok(Json(NotificationList { notifications }))
 }
 
 #[derive(Deserialize)]
@@ -114,7 +116,7 @@ pub(super) async fn acknowledge(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Json<Acknowledged>, Problem> {
     let ack = match body.read::<Seen>()? {
         Seen {
             notification_ids: None,
@@ -130,8 +132,8 @@ pub(super) async fn acknowledge(
             ));
         }
     };
-    let done = service.acknowledge(&user.user_id, &ack).await?;
-    Ok(Json(json!({ "notification_ids": done })).into_response())
+    let notification_ids = service.acknowledge(&user.user_id, &ack).await?;
+    Ok(Json(Acknowledged { notification_ids }))
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::body::Body;
 use super::identity::Identity;
@@ -15,9 +15,11 @@ use super::problem::Problem;
 use crate::ids::{SessionId, SessionKey, UserId};
 use crate::protocol::client::{MAX_PAGE, Page, check_metadata, check_title};
 use crate::protocol::error::Refusal;
+use crate::protocol::item::SessionView;
+use crate::protocol::server::SessionList;
 use crate::protocol::text::Text;
 use crate::service::Service;
-use crate::service::views::{SessionView, items};
+use crate::service::views::items;
 
 /// The session that a path names. What is no id is nobody's session.
 pub(super) fn key(user: &UserId, id: &str) -> Result<SessionKey, Problem> {
@@ -41,12 +43,13 @@ pub(super) async fn list(
     State(service): State<Arc<Service>>,
     Identity(user): Identity,
     page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<SessionList>, Problem> {
     let Query(page) =
         page.map_err(|_| Problem::bad_request("limit must be a number, before a session's id"))?;
     check_limit(page.limit)?;
     let sessions = service.list(&user.user_id, page).await?;
-    Ok(Json(json!({ "sessions": items::<_, SessionView>(sessions) })).into_response())
+    let sessions = items(sessions);
+    Ok(Json(SessionList { sessions }))
 }
 
 #[derive(Deserialize)]

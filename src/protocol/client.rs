@@ -3,13 +3,17 @@
 //! Refuses unknown fields, NUL, and anything over its limit, with the code and the sentence for the client. `ws` and
 //! `http` call it; nothing behind them checks these things again.
 
+mod arguments;
 mod command;
+mod fields;
 
-pub use command::{Ack, Auth, COMMANDS, Command, History, Page, Resume, Search, SessionRef};
+pub use arguments::{Auth, History, Page, Resume, Search, SessionRef};
+pub use command::{Ack, COMMANDS, Command};
 
+use fields::{CommandFields, Envelope, FeedbackFields, QueryFields};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::error::{ErrorCode, Refusal};
 use super::text::{Text, check_json, complaint};
@@ -53,7 +57,7 @@ pub struct BadFrame {
 }
 
 /// What happens to a query when a run is in progress.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBusy {
     /// Wait behind it.
@@ -66,7 +70,7 @@ pub enum OnBusy {
 }
 
 /// The order among waiting queries of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Before the others.
@@ -110,75 +114,6 @@ pub struct Feedback {
     pub correction: Option<Text>,
     /// Short labels, at most 16.
     pub tags: Vec<Text>,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(rename = "type", default)]
-    kind: Option<Value>,
-    #[serde(default)]
-    id: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QueryFields {
-    #[serde(rename = "type")]
-    _kind: String,
-    #[serde(default)]
-    id: Option<ClientName>,
-    #[serde(default)]
-    content: Option<Text>,
-    #[serde(default)]
-    priority: Option<Priority>,
-    #[serde(default)]
-    on_busy: Option<OnBusy>,
-    #[serde(default)]
-    model: Option<Text>,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
-    #[serde(default, rename = "timestamp")]
-    _timestamp: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CommandFields {
-    #[serde(rename = "type")]
-    _kind: String,
-    #[serde(default)]
-    id: Option<ClientName>,
-    #[serde(default)]
-    content: Option<Text>,
-    #[serde(default)]
-    args: Option<Map<String, Value>>,
-    #[serde(default, rename = "timestamp")]
-    _timestamp: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FeedbackFields {
-    #[serde(rename = "type")]
-    _kind: String,
-    #[serde(default)]
-    id: Option<ClientName>,
-    #[serde(default)]
-    message_id: Option<MessageId>,
-    #[serde(default)]
-    rating: Option<i16>,
-    #[serde(default)]
-    content: Option<Text>,
-    #[serde(default)]
-    correction: Option<Text>,
-    #[serde(default)]
-    tags: Option<Vec<Text>>,
-    #[serde(default)]
-    request_id: Option<Uuid>,
-    #[serde(default, rename = "approved")]
-    _approved: Option<bool>,
-    #[serde(default, rename = "timestamp")]
-    _timestamp: Option<serde::de::IgnoredAny>,
 }
 
 /// Reads one text frame.

@@ -1,5 +1,6 @@
 //! What a service says over HTTP to notify a user: the columns of `agent.notifications`, checked as the table checks them.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ pub const MAX_DATA_BYTES: usize = 16 * 1024;
 pub const MAX_DATA_DEPTH: usize = 32;
 
 /// A notification as a service sends it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {
     /// Whom to reach.

@@ -3,20 +3,23 @@
 //! Frames borrow what they can, since they live only until they are encoded. `ws` and `http` build them.
 
 mod notification;
+mod outcome;
 
 pub use notification::{Cleared, Gap, Notification, Plain, Pushed, Reconnect, Welcome};
+pub use outcome::*;
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::error::{ErrorCode, Refusal};
 use super::text::Timestamp;
 use crate::ids::{ClientName, MessageId, RunId, Seq, SessionId};
+use crate::log::AnswerState;
 
 /// A frame to a client.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
     /// Something the client should know.
@@ -42,7 +45,7 @@ impl ServerFrame<'_> {
 }
 
 /// `type: status`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Status<'a> {
     /// The query is durable.
@@ -63,13 +66,15 @@ pub enum Status<'a> {
     Draining(Draining<'a>),
     /// Feedback was stored.
     Feedback(FeedbackStored<'a>),
-    /// A command was carried out: its `event` is the command's name.
+    /// The token was accepted.
+    Auth(AuthDone<'a>),
+    /// Another command was carried out: its `event` is the command's name.
     #[serde(untagged)]
     Done(Done<'a>),
 }
 
 /// `event: accepted`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Accepted<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -93,7 +98,7 @@ pub struct Accepted<'a> {
 }
 
 /// `event: thinking`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Thinking<'a> {
     /// `Thinking...`
     pub content: Cow<'a, str>,
@@ -113,7 +118,7 @@ pub struct Thinking<'a> {
 }
 
 /// `event: live` and `event: heartbeat`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Live<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -126,7 +131,7 @@ pub struct Live<'a> {
 }
 
 /// `event: run`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct RunChanged<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -143,7 +148,7 @@ pub struct RunChanged<'a> {
 }
 
 /// `event: session`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SessionChanged<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -158,7 +163,7 @@ pub struct SessionChanged<'a> {
 }
 
 /// `event: token_expiring`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct TokenExpiring<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -169,7 +174,7 @@ pub struct TokenExpiring<'a> {
 }
 
 /// `event: draining`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Draining<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -180,7 +185,7 @@ pub struct Draining<'a> {
 }
 
 /// `event: feedback`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FeedbackStored<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -193,11 +198,9 @@ pub struct FeedbackStored<'a> {
     pub message_id: MessageId,
 }
 
-/// A command was carried out.
-#[derive(Clone, Debug, Serialize)]
-pub struct Done<'a> {
-    /// The command's name.
-    pub event: &'static str,
+/// `event: auth`: the answer to the command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AuthDone<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
     /// When.
@@ -205,15 +208,29 @@ pub struct Done<'a> {
     /// The frame's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re: Option<ClientName>,
-    /// When the token must have been renewed; of `auth` only.
+    /// When the token must have been renewed.
+    pub expires_at: Timestamp,
+    /// Whose token it was.
+    pub data: Authenticated,
+}
+
+/// A command was carried out.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Done<'a> {
+    /// The command's name, and the result.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// For a person.
+    pub content: Cow<'a, str>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The frame's id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// The result.
-    pub data: Value,
+    pub re: Option<ClientName>,
 }
 
 /// `type: query`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Query<'a> {
     /// The question.
     pub content: Cow<'a, str>,
@@ -237,7 +254,7 @@ pub struct Query<'a> {
 }
 
 /// `type: delta`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Delta<'a> {
     /// The text from `offset` on.
     pub content: Cow<'a, str>,
@@ -259,7 +276,7 @@ pub struct Delta<'a> {
 }
 
 /// `type: response`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Response<'a> {
     /// The whole answer.
     pub content: Cow<'a, str>,
@@ -277,7 +294,8 @@ pub struct Response<'a> {
     /// Which run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
-    /// `complete`, `cancelled`, `incomplete` or `failed`.
+    /// How it ended.
+    #[schemars(with = "AnswerState")]
     pub state: Cow<'a, str>,
     /// Why it is not complete.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -301,7 +319,7 @@ pub struct Response<'a> {
 }
 
 /// Why an answer is not complete.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct RunError {
     /// What clients switch on.
     pub code: ErrorCode,
@@ -310,7 +328,7 @@ pub struct RunError {
 }
 
 /// What an answer took.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Usage {
     /// Tokens of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,7 +342,7 @@ pub struct Usage {
 }
 
 /// `type: error`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ErrorFrame<'a> {
     /// For a person.
     pub content: Cow<'a, str>,

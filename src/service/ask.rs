@@ -10,6 +10,7 @@ use crate::ids::{ClientName, MessageId, RunId, SessionKey};
 use crate::notify::notifier::Hint;
 use crate::protocol::client::Query;
 use crate::protocol::error::{ErrorCode, Refusal};
+use crate::protocol::server::{Cancelled, Regenerated};
 use crate::protocol::text::Text;
 use crate::runs::Stop;
 use crate::store::append::{Accepted, NewQuery, QueryOutcome};
@@ -20,15 +21,6 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a run to be cancelled is looked for: it may change once while the first look is under way, and again.
 const CANCEL_LOOKS: usize = 3;
-
-/// What became of a wish to stop.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cancelled {
-    /// The run, if there was one.
-    pub run_id: Option<RunId>,
-    /// `cancelling`, `cancelled`, `none`, or the state in which it had ended before.
-    pub state: String,
-}
 
 impl Service {
     /// Stores a query under a message id of the caller's choice and starts its run where it may.
@@ -231,7 +223,7 @@ impl Service {
         key: &SessionKey,
         message: Option<MessageId>,
         id: Option<&ClientName>,
-    ) -> Result<RegenerateOutcome, Refusal> {
+    ) -> Result<Regenerated, Refusal> {
         let new_run = RunId::new();
         self.admit_run(key, new_run).await?;
         let max_queue = limit_or_off(self.settings.limits.queue_depth);
@@ -250,9 +242,21 @@ impl Service {
             )),
             RegenerateOutcome::QueueFull => Err(self.queue_full()),
             RegenerateOutcome::Missing => Err(Refusal::not_found("message")),
-            queued @ RegenerateOutcome::Queued { .. } => {
+            RegenerateOutcome::Queued {
+                run_id,
+                query_id,
+                answer_id,
+                position,
+                duplicate,
+            } => {
                 self.runs.look_for_work();
-                Ok(queued)
+                Ok(Regenerated {
+                    run_id,
+                    in_reply_to: query_id,
+                    message_id: answer_id,
+                    queue_position: position,
+                    duplicate,
+                })
             }
         }
     }

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::views::{MessageView, SessionView};
 use crate::ids::{MessageId, Seq, SessionKey, UserId};
 use crate::log::{AnswerState, Message, Role};
+use crate::protocol::item::{MessageView, SessionView};
 use crate::store::feedback::StoredFeedback;
 use crate::store::sessions::Session;
 use crate::store::{Store, StoreError, in_time};

@@ -1,28 +1,11 @@
-//! Sessions, messages and notifications as items of lists: the same on the socket and over HTTP.
+//! What the store holds, as the items of lists that the socket and HTTP show.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use crate::ids::{MessageId, NotificationId, RunId, Seq, SessionId};
 use crate::log::{Message, Role};
-use crate::protocol::server::{RunError, Usage};
-use crate::protocol::text::Timestamp;
+use crate::protocol::item::{MessageView, NotificationView, SessionView, WaitingView};
+use crate::protocol::server::RunError;
 use crate::store::notifications::PendingNotification;
 use crate::store::runs::Waiting;
 use crate::store::sessions::Session;
-
-/// A session.
-#[derive(Clone, Debug, Serialize)]
-pub struct SessionView {
-    session_id: SessionId,
-    title: Option<String>,
-    model: Option<String>,
-    metadata: Value,
-    last_seq: Seq,
-    active_run_id: Option<RunId>,
-    created_at: Timestamp,
-    last_activity_at: Timestamp,
-}
 
 impl From<Session> for SessionView {
     fn from(session: Session) -> Self {
@@ -39,36 +22,6 @@ impl From<Session> for SessionView {
     }
 }
 
-/// A message.
-#[derive(Clone, Debug, Serialize)]
-pub struct MessageView {
-    session_id: SessionId,
-    seq: Seq,
-    message_id: MessageId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    role: &'static str,
-    content: String,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_reply_to: Option<MessageId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<RunId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification_id: Option<NotificationId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<RunError>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Value>,
-    created_at: Timestamp,
-}
-
 impl From<Message> for MessageView {
     fn from(message: Message) -> Self {
         Self {
@@ -76,9 +29,9 @@ impl From<Message> for MessageView {
             seq: message.seq,
             message_id: message.message_id,
             id: message.client_id,
-            role: message.role.as_str(),
+            role: message.role,
             content: message.content.to_string(),
-            state: message.state.as_str(),
+            state: message.state,
             in_reply_to: message.in_reply_to,
             run_id: message.run_id.filter(|_| message.role != Role::Notification),
             notification_id: message.notification_id,
@@ -93,19 +46,6 @@ impl From<Message> for MessageView {
             created_at: message.created_at,
         }
     }
-}
-
-/// A notification.
-#[derive(Clone, Debug, Serialize)]
-pub struct NotificationView {
-    notification_id: NotificationId,
-    session_id: Option<SessionId>,
-    kind: String,
-    title: Option<String>,
-    content: String,
-    data: Option<Value>,
-    priority: String,
-    created_at: Timestamp,
 }
 
 impl From<PendingNotification> for NotificationView {
@@ -123,17 +63,6 @@ impl From<PendingNotification> for NotificationView {
     }
 }
 
-/// A query that waits.
-#[derive(Clone, Debug, Serialize)]
-pub struct WaitingView {
-    run_id: RunId,
-    message_id: MessageId,
-    seq: Seq,
-    content: String,
-    priority: &'static str,
-    queued_at: Timestamp,
-}
-
 impl From<Waiting> for WaitingView {
     fn from(waiting: Waiting) -> Self {
         Self {
@@ -147,8 +76,7 @@ impl From<Waiting> for WaitingView {
     }
 }
 
-/// Items of a list as JSON.
-pub fn items<T, V: From<T> + Serialize>(list: Vec<T>) -> Value {
-    let views: Vec<V> = list.into_iter().map(V::from).collect();
-    serde_json::to_value(views).unwrap_or_default()
+/// The items of a list.
+pub fn items<T, V: From<T>>(list: Vec<T>) -> Vec<V> {
+    list.into_iter().map(V::from).collect()
 }

@@ -25,7 +25,7 @@ use crate::ids::RunId;
 use crate::protocol::ai_sdk::{ChatId, Question, RequestId, Response};
 use crate::protocol::client::ClientFrame;
 use crate::protocol::error::ErrorCode;
-use crate::protocol::server::{Accepted, Done, ErrorFrame, Notification, ServerFrame, Status};
+use crate::protocol::server::{Accepted, Done, ErrorFrame, Notification, Outcome, ServerFrame, Status};
 use catch_up::{CatchUp, Resumable};
 use stream::{Goal, Stream};
 
@@ -146,7 +146,8 @@ impl Translation {
             | Status::Heartbeat(_)
             | Status::TokenExpiring(_)
             | Status::Draining(_)
-            | Status::Feedback(_) => {}
+            | Status::Feedback(_)
+            | Status::Auth(_) => {}
         }
     }
 
@@ -168,9 +169,8 @@ impl Translation {
     }
 
     fn done(&mut self, done: &Done<'_>) {
-        let run = done.data.get("run_id").cloned().map(serde_json::from_value);
-        if let (Some(re), Some(Ok(run)), "regenerate") = (&done.re, run, done.event) {
-            self.stored(re.as_str(), Goal::Run(run));
+        if let (Some(re), Outcome::Regenerate(asked)) = (&done.re, &done.outcome) {
+            self.stored(re.as_str(), Goal::Run(asked.run_id));
         }
     }
 

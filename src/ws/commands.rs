@@ -6,20 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::frames::{accepted, done};
 use crate::auth::{AuthError, Principal};
 use crate::feed::Opened;
 use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, SessionKey};
 use crate::protocol::client::{self, COMMANDS, ClientFrame, Command, Feedback, Query, Resume, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::protocol::server::{ErrorFrame, FeedbackStored, ServerFrame, Status};
+use crate::protocol::server::{
+    Acknowledged, CommandHelp, CommandList, Cut, ErrorFrame, FeedbackStored, MatchList, MessageList,
+    ModelChosen, Nothing, NotificationList, Outcome, Renamed, ServerFrame, SessionList, SessionNamed, Status,
+    Unqueued, WaitingList,
+};
 use crate::protocol::text::Text;
 use crate::service::Service;
-use crate::service::views::{MessageView, NotificationView, SessionView, WaitingView, items};
+use crate::service::views::items;
 use crate::store::append::Accepted;
-use crate::store::runs::RegenerateOutcome;
 
 /// What a frame became.
 #[derive(Debug)]
@@ -127,14 +128,14 @@ impl Asker {
     async fn command(&self, re: Option<ClientName>, command: Command) -> Result<Reply, Refusal> {
         self.service.admit_command(&self.key.user_id)?;
         match command {
-            Command::New => self.switch(re, "new", None, None).await,
+            Command::New => self.switch(re, Outcome::New, None, None).await,
             Command::Resume(Resume { session_id, after }) => {
                 let after = if session_id == SessionRef::Latest {
                     None
                 } else {
                     after
                 };
-                self.switch(re, "resume", Some(session_id), after).await
+                self.switch(re, Outcome::Resume, Some(session_id), after).await
             }
             Command::Delete(session_id) => {
                 let key = SessionKey {
@@ -142,8 +143,8 @@ impl Asker {
                     ..self.key.clone()
                 };
                 self.service.delete(&key, Some(self.connection)).await?;
-                let data = json!({ "session_id": session_id });
-                let done = done("delete", "Session deleted", re, self.service.now(), data);
+                let outcome = Outcome::Delete(SessionNamed { session_id });
+                let done = done("Session deleted", re, self.service.now(), outcome);
                 Ok(if key == self.key {
                     Reply::DeletedOwn(done)
                 } else {
@@ -152,19 +153,16 @@ impl Asker {
             }
             Command::Ack(ack) => {
                 let ids = self.service.acknowledge(&self.key.user_id, &ack).await?;
-                let data = json!({ "notification_ids": ids });
-                let done = done("ack", "Acknowledged", re, self.service.now(), data);
+                let outcome = Outcome::Ack(Acknowledged {
+                    notification_ids: ids.clone(),
+                });
+                let done = done("Acknowledged", re, self.service.now(), outcome);
                 Ok(Reply::Acknowledged { done, ids })
             }
             other => {
-                let (event, content, data) = self.simple(other, re.as_ref()).await?;
-                Ok(Reply::Frames(vec![done(
-                    event,
-                    content,
-                    re,
-                    self.service.now(),
-                    data,
-                )]))
+                let (content, outcome) = self.simple(other, re.as_ref()).await?;
+                let now = self.service.now();
+                Ok(Reply::Frames(vec![done(content, re, now, outcome)]))
             }
         }
     }
@@ -172,13 +170,14 @@ impl Asker {
     async fn switch(
         &self,
         re: Option<ClientName>,
-        event: &'static str,
+        outcome: fn(SessionNamed) -> Outcome,
         wanted: Option<SessionRef>,
         after: Option<i64>,
     ) -> Result<Reply, Refusal> {
         let opened = self.service.open(&self.key.user_id, wanted).await?;
-        let data = json!({ "session_id": opened.room.key().session_id });
-        let done = done(event, "Session opened", re, self.service.now(), data);
+        let session_id = opened.room.key().session_id;
+        let outcome = outcome(SessionNamed { session_id });
+        let done = done("Session opened", re, self.service.now(), outcome);
         Ok(Reply::Switch { done, opened, after })
     }
 
@@ -187,36 +186,27 @@ impl Asker {
         &self,
         command: Command,
         re: Option<&ClientName>,
-    ) -> Result<(&'static str, &'static str, Value), Refusal> {
+    ) -> Result<(&'static str, Outcome), Refusal> {
         let (service, key) = (&self.service, &self.key);
         Ok(match command {
-            Command::Ping => ("ping", "pong", json!({})),
-            Command::Help => ("help", "The commands", help()),
+            Command::Ping => ("pong", Outcome::Ping(Nothing {})),
+            Command::Help => ("The commands", Outcome::Help(help())),
             Command::Sessions(page) => {
                 let sessions = service.list(&key.user_id, page).await?;
-                (
-                    "sessions",
-                    "Your sessions",
-                    json!({ "sessions": items::<_, SessionView>(sessions) }),
-                )
+                let sessions = items(sessions);
+                ("Your sessions", Outcome::Sessions(SessionList { sessions }))
             }
             Command::History(page) => {
                 let messages = service.history(key, page.before, page.limit).await?;
-                (
-                    "history",
-                    "Earlier messages",
-                    json!({ "messages": items::<_, MessageView>(messages) }),
-                )
+                let messages = items(messages);
+                ("Earlier messages", Outcome::History(MessageList { messages }))
             }
             Command::Search(search) => {
                 let found = service
                     .search(&key.user_id, search.q.as_str(), search.limit)
                     .await?;
-                (
-                    "search",
-                    "Matches",
-                    json!({ "matches": items::<_, MessageView>(found) }),
-                )
+                let matches = items(found);
+                ("Matches", Outcome::Search(MatchList { matches }))
             }
             other => return self.change(other, re).await,
         })
@@ -226,42 +216,29 @@ impl Asker {
         &self,
         command: Command,
         re: Option<&ClientName>,
-    ) -> Result<(&'static str, &'static str, Value), Refusal> {
+    ) -> Result<(&'static str, Outcome), Refusal> {
         let (service, key) = (&self.service, &self.key);
         Ok(match command {
             Command::Rename(title) => {
                 service.rename(key, &title).await?;
-                (
-                    "rename",
-                    "Renamed",
-                    json!({ "session_id": key.session_id, "title": title }),
-                )
+                let session_id = key.session_id;
+                ("Renamed", Outcome::Rename(Renamed { session_id, title }))
             }
             Command::Clear => {
-                let seq = service.clear(key).await?;
-                (
-                    "clear",
-                    "A fresh context begins here",
-                    json!({ "context_after_seq": seq }),
-                )
+                let context_after_seq = service.clear(key).await?;
+                let cut = Cut { context_after_seq };
+                ("A fresh context begins here", Outcome::Clear(cut))
             }
-            Command::Cancel(run) => {
-                let cancelled = service.cancel(key, run).await?;
-                (
-                    "cancel",
-                    "Cancel",
-                    json!({ "run_id": cancelled.run_id, "state": cancelled.state }),
-                )
-            }
+            Command::Cancel(run) => ("Cancel", Outcome::Cancel(service.cancel(key, run).await?)),
             Command::Model(model) => {
                 let model = model.map(Text::into_string);
                 service.set_model(key, model.as_deref()).await?;
-                let allowed = &service.settings.agent.allowed_models;
-                (
-                    "model",
-                    "The session's model",
-                    json!({ "model": model, "allowed_models": allowed }),
-                )
+                let allowed_models = service.settings.agent.allowed_models.clone();
+                let chosen = ModelChosen {
+                    model,
+                    allowed_models,
+                };
+                ("The session's model", Outcome::Model(chosen))
             }
             other => return self.queue_or_inbox(other, re).await,
         })
@@ -271,35 +248,33 @@ impl Asker {
         &self,
         command: Command,
         re: Option<&ClientName>,
-    ) -> Result<(&'static str, &'static str, Value), Refusal> {
+    ) -> Result<(&'static str, Outcome), Refusal> {
         let (service, key) = (&self.service, &self.key);
         Ok(match command {
             Command::Regenerate(message) => {
-                let outcome = service.regenerate(key, message, re).await?;
-                ("regenerate", "A new answer was asked for", regenerated(&outcome))
+                let regenerated = service.regenerate(key, message, re).await?;
+                ("A new answer was asked for", Outcome::Regenerate(regenerated))
             }
             Command::Queue => {
-                let waiting = service.queue(key).await?;
-                (
-                    "queue",
-                    "What waits",
-                    json!({ "queue": items::<_, WaitingView>(waiting) }),
-                )
+                let queue = items(service.queue(key).await?);
+                ("What waits", Outcome::Queue(WaitingList { queue }))
             }
             Command::Unqueue(message) => {
-                let run = service.unqueue(key, message).await?;
-                (
-                    "unqueue",
-                    "Taken out of the queue",
-                    json!({ "message_id": message, "run_id": run }),
-                )
+                let unqueued = Unqueued {
+                    message_id: message,
+                    run_id: service.unqueue(key, message).await?,
+                };
+                ("Taken out of the queue", Outcome::Unqueue(unqueued))
             }
             Command::Inbox(limit) => {
                 let pending = service
                     .inbox(&key.user_id, &[], limit.unwrap_or(client::MAX_PAGE))
                     .await?;
-                let list = items::<_, NotificationView>(pending);
-                ("inbox", "Your notifications", json!({ "notifications": list }))
+                let notifications = items(pending);
+                (
+                    "Your notifications",
+                    Outcome::Inbox(NotificationList { notifications }),
+                )
             }
             // The others are dealt with before.
             _ => {
@@ -312,31 +287,11 @@ impl Asker {
     }
 }
 
-fn regenerated(outcome: &RegenerateOutcome) -> Value {
-    match outcome {
-        RegenerateOutcome::Queued {
-            run_id,
-            query_id,
-            answer_id,
-            position,
-            duplicate,
-        } => json!({
-            "run_id": run_id,
-            "in_reply_to": query_id,
-            "message_id": answer_id,
-            "queue_position": position,
-            "duplicate": duplicate,
-        }),
-        RegenerateOutcome::Conflict | RegenerateOutcome::QueueFull | RegenerateOutcome::Missing => {
-            Value::Null
-        }
-    }
-}
-
-fn help() -> Value {
-    let commands: Vec<Value> = COMMANDS
+fn help() -> CommandList {
+    let commands = COMMANDS
         .iter()
-        .map(|(name, what)| json!({ "name": name, "description": what }))
-        .collect();
-    json!({ "commands": commands })
+        .map(|&(name, description)| CommandHelp { name, description });
+    CommandList {
+        commands: commands.collect(),
+    }
 }

@@ -11,8 +11,8 @@ use crate::ids::{ClientName, NotificationId, RunId, SessionId};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
-    Accepted, Delta, Done, ErrorFrame, Notification, Pushed, Query, Response, RunError, ServerFrame, Status,
-    Thinking,
+    Accepted, Delta, Done, ErrorFrame, Notification, Outcome, Pushed, Query, Response, RunError, ServerFrame,
+    Status, Thinking,
 };
 use crate::protocol::text::{Timestamp, sha256_hex, utf16_len};
 use crate::session::replay::Part;
@@ -181,19 +181,16 @@ fn reason(code: ErrorCode) -> &'static str {
 
 /// A command was carried out.
 pub(super) fn done(
-    event: &'static str,
     content: impl Into<Cow<'static, str>>,
     re: Option<ClientName>,
     now: Timestamp,
-    data: serde_json::Value,
+    outcome: Outcome,
 ) -> ServerFrame<'static> {
     ServerFrame::Status(Status::Done(Done {
-        event,
         content: content.into(),
         timestamp: now,
         re,
-        expires_at: None,
-        data,
+        outcome,
     }))
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod provider;
 pub(crate) mod raw;
+pub(crate) mod schema;
 pub(crate) mod seeds;
 pub(crate) mod tool;
 

@@ -8,6 +8,7 @@ mod examples;
 mod layers;
 mod shown_by;
 mod sources;
+mod specifications;
 
 use std::fs;
 use std::path::{Path, PathBuf};

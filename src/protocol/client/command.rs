@@ -1,11 +1,16 @@
 //! Commands: which there are, their arguments, and how they are read.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
-use super::{CommandFields, MAX_PAGE, check_title};
-use crate::ids::{ClientName, MessageId, NotificationId, RunId, Seq, SessionId};
+use super::arguments::{
+    AckArgs, Auth, CancelArgs, DeleteArgs, History, InboxArgs, ModelArgs, NoArgs, Page, RegenerateArgs,
+    RenameArgs, Resume, Search, UnqueueArgs,
+};
+use super::fields::CommandFields;
+use super::{MAX_PAGE, check_title};
+use crate::ids::{ClientName, MessageId, NotificationId, RunId, SessionId};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::text::{Text, complaint};
 
@@ -50,176 +55,13 @@ pub enum Command {
     Ack(Ack),
 }
 
-/// Arguments of `auth`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    /// The JWT.
-    pub token: Text,
-    /// The session to resume; wins over the URL's.
-    #[serde(default)]
-    pub session_id: Option<SessionRef>,
-    /// The cursor; wins over the URL's.
-    #[serde(default)]
-    pub after: Option<i64>,
-}
-
-/// Which session a client wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum SessionRef {
-    /// The most recently active one, or a new one.
-    Latest,
-    /// This one.
-    Id(SessionId),
-    /// The one with this id, or the one that this user has under this name. Only the AI SDK's dialect names sessions.
-    Named(Uuid),
-    /// The same, or else a new one under this name.
-    NamedOrNew(Uuid),
-}
-
-impl TryFrom<String> for SessionRef {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        if text == "latest" {
-            return Ok(Self::Latest);
-        }
-        Uuid::parse_str(&text)
-            .map(|id| Self::Id(SessionId(id)))
-            .map_err(|_| "must be a UUID or `latest`")
-    }
-}
-
-/// Arguments of `sessions`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Page {
-    /// How many, 1 to 200; 50 if absent.
-    #[serde(default)]
-    pub limit: Option<u32>,
-    /// Only sessions that come after this one in the list.
-    #[serde(default)]
-    pub before: Option<SessionId>,
-}
-
-/// Arguments of `resume`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resume {
-    /// Which session.
-    pub session_id: SessionRef,
-    /// The last `seq` that the client has applied.
-    #[serde(default)]
-    pub after: Option<i64>,
-}
-
-/// Arguments of `history`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct History {
-    /// Only messages before this `seq`.
-    #[serde(default)]
-    pub before: Option<Seq>,
-    /// How many, 1 to 200; 50 if absent.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-/// Arguments of `search`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Search {
-    /// The words.
-    pub q: Text,
-    /// How many, 1 to 200; 20 if absent.
-    #[serde(default)]
-    pub limit: Option<u32>,
-}
-
-impl Search {
-    /// Checks the words' length.
-    ///
-    /// # Errors
-    /// `invalid_message` when there are none, or too many.
-    pub fn checked(self) -> Result<Self, Refusal> {
-        if (1..=500).contains(&self.q.as_str().trim().len()) {
-            return Ok(self);
-        }
-        Err(Refusal::new(
-            ErrorCode::InvalidMessage,
-            "q must be 1 to 500 bytes",
-        ))
-    }
-}
-
-/// Arguments of `ack`.
+/// Which notifications were seen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ack {
     /// All that is unacknowledged.
     All,
     /// These.
     Ids(Vec<NotificationId>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoArgs {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TitleArgs {
-    title: Text,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SessionArgs {
-    session_id: SessionId,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RunArgs {
-    #[serde(default)]
-    run_id: Option<RunId>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelArgs {
-    /// Null for the default, but never left out: that would undo the choice unasked.
-    #[serde(deserialize_with = "Option::deserialize")]
-    model: Option<Text>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OptionalMessageArgs {
-    #[serde(default)]
-    message_id: Option<MessageId>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MessageArgs {
-    message_id: MessageId,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitArgs {
-    #[serde(default)]
-    limit: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AckArgs {
-    #[serde(default)]
-    notification_ids: Option<Vec<NotificationId>>,
-    #[serde(default)]
-    all: Option<bool>,
 }
 
 /// The commands and what each does, for `help` and for the documentation.
@@ -256,58 +98,93 @@ pub const COMMANDS: [(&str, &str); 18] = [
     ("ack", "{notification_ids | all: true}: you have seen them"),
 ];
 
+/// A command with its arguments, as it stands on the wire.
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "content", content = "args", rename_all = "snake_case")]
+pub(super) enum Arguments {
+    /// Opens a connection without a token, or renews the token of one.
+    Auth(Auth),
+    /// Is the server there?
+    Ping(NoArgs),
+    /// Which commands are there?
+    Help(NoArgs),
+    /// The user's sessions, most recently active first.
+    Sessions(Page),
+    /// A new session on this connection.
+    New(NoArgs),
+    /// Another session on this connection.
+    Resume(Resume),
+    /// Messages of this session before a `seq`, or the newest; in the order of `seq`.
+    History(History),
+    /// Names this session.
+    Rename(RenameArgs),
+    /// A fresh context: older turns stay in the history and leave the model's window.
+    Clear(NoArgs),
+    /// Removes a session with everything in it.
+    Delete(DeleteArgs),
+    /// Stops the run in progress, or the one named.
+    Cancel(CancelArgs),
+    /// Chooses this session's model.
+    Model(ModelArgs),
+    /// The user's messages that hold these words, in all sessions.
+    Search(Search),
+    /// A new answer to a query, the session's latest unless one is named.
+    Regenerate(RegenerateArgs),
+    /// What waits in this session, in the order in which it will run.
+    Queue(NoArgs),
+    /// Takes a waiting query out of the queue.
+    Unqueue(UnqueueArgs),
+    /// The user's unacknowledged notifications.
+    Inbox(InboxArgs),
+    /// These notifications were seen.
+    Ack(AckArgs),
+}
+
 pub(super) fn command(fields: CommandFields) -> Result<(Option<ClientName>, Command), Refusal> {
     let name = fields.content.map(Text::into_string).unwrap_or_default();
-    let args = Value::Object(fields.args.unwrap_or_default());
-    let command = match name.trim() {
-        "" => {
-            return Err(Refusal::new(
-                ErrorCode::ContentRequired,
-                "Message content is required",
-            ));
+    let name = name.trim();
+    if name.is_empty() {
+        let content = "Message content is required";
+        return Err(Refusal::new(ErrorCode::ContentRequired, content));
+    }
+    if COMMANDS.iter().all(|(known, _)| *known != name) {
+        let content = "No such command; `help` lists them";
+        return Err(Refusal::new(ErrorCode::UnknownCommand, content));
+    }
+    let command = match take(json!({ "content": name, "args": fields.args.unwrap_or_default() }))? {
+        Arguments::Auth(auth) => Command::Auth(auth),
+        Arguments::Ping(_) => Command::Ping,
+        Arguments::Help(_) => Command::Help,
+        Arguments::Sessions(page) => Command::Sessions(limited(page, page.limit)?),
+        Arguments::New(_) => Command::New,
+        Arguments::Resume(resume) => Command::Resume(resume),
+        Arguments::History(page) => Command::History(limited(page, page.limit)?),
+        Arguments::Rename(args) => Command::Rename(check_title(&args.title)?),
+        Arguments::Clear(_) => Command::Clear,
+        Arguments::Delete(args) => Command::Delete(args.session_id),
+        Arguments::Cancel(args) => Command::Cancel(args.run_id),
+        Arguments::Model(args) => Command::Model(args.model),
+        Arguments::Search(args) => {
+            let limit = args.limit;
+            Command::Search(search(limited(args, limit)?)?)
         }
-        "auth" => Command::Auth(take(args)?),
-        "ping" => nothing(args, Command::Ping)?,
-        "help" => nothing(args, Command::Help)?,
-        "sessions" => Command::Sessions(limited(take::<Page>(args)?, |page| page.limit)?),
-        "new" => nothing(args, Command::New)?,
-        "resume" => Command::Resume(take(args)?),
-        "history" => Command::History(limited(take::<History>(args)?, |page| page.limit)?),
-        "rename" => Command::Rename(check_title(&take::<TitleArgs>(args)?.title)?),
-        "clear" => nothing(args, Command::Clear)?,
-        "delete" => Command::Delete(take::<SessionArgs>(args)?.session_id),
-        "cancel" => Command::Cancel(take::<RunArgs>(args)?.run_id),
-        "model" => Command::Model(take::<ModelArgs>(args)?.model),
-        "search" => Command::Search(search(limited(take::<Search>(args)?, |search| search.limit)?)?),
-        "regenerate" => Command::Regenerate(take::<OptionalMessageArgs>(args)?.message_id),
-        "queue" => nothing(args, Command::Queue)?,
-        "unqueue" => Command::Unqueue(take::<MessageArgs>(args)?.message_id),
-        "inbox" => Command::Inbox(limited(take::<LimitArgs>(args)?, |page| page.limit)?.limit),
-        "ack" => Command::Ack(ack(take(args)?)?),
-        _ => {
-            let content = "No such command; `help` lists them";
-            return Err(Refusal::new(ErrorCode::UnknownCommand, content));
-        }
+        Arguments::Regenerate(args) => Command::Regenerate(args.message_id),
+        Arguments::Queue(_) => Command::Queue,
+        Arguments::Unqueue(args) => Command::Unqueue(args.message_id),
+        Arguments::Inbox(args) => Command::Inbox(limited(args.limit, args.limit)?),
+        Arguments::Ack(args) => Command::Ack(ack(args)?),
     };
     Ok((fields.id, command))
 }
 
-fn take<T: serde::de::DeserializeOwned>(args: Value) -> Result<T, Refusal> {
-    serde_json::from_value(args)
+fn take(command: Value) -> Result<Arguments, Refusal> {
+    serde_json::from_value(command)
         .map_err(|error| Refusal::new(ErrorCode::InvalidMessage, format!("args: {}", complaint(&error))))
 }
 
-fn nothing(args: Value, command: Command) -> Result<Command, Refusal> {
-    take::<NoArgs>(args).map(|_| command)
-}
-
-fn limited<T>(args: T, limit: impl Fn(&T) -> Option<u32>) -> Result<T, Refusal> {
-    match limit(&args) {
-        Some(0) => Err(Refusal::new(
-            ErrorCode::InvalidMessage,
-            "args: limit must be 1 to 200",
-        )),
-        Some(limit) if limit > MAX_PAGE => Err(Refusal::new(
+fn limited<T>(args: T, limit: Option<u32>) -> Result<T, Refusal> {
+    match limit {
+        Some(limit) if !(1..=MAX_PAGE).contains(&limit) => Err(Refusal::new(
             ErrorCode::InvalidMessage,
             "args: limit must be 1 to 200",
         )),

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::ids::{ConnectionId, MessageId, NotificationId, Seq, SessionId};
+use crate::protocol::client::Priority;
 use crate::protocol::text::Timestamp;
 
 /// `type: notification`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notification<'a> {
     /// First frame once authenticated.
@@ -23,7 +25,7 @@ pub enum Notification<'a> {
 }
 
 /// `event: welcome`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Welcome<'a> {
     /// `Connected to Agent WebSocket. Session ID: <uuid>`.
     pub content: Cow<'a, str>,
@@ -57,7 +59,7 @@ pub struct Welcome<'a> {
 }
 
 /// How a client should come back after a cut.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Reconnect {
     /// The first wait.
     pub base_ms: u64,
@@ -68,7 +70,7 @@ pub struct Reconnect {
 }
 
 /// Messages that a catch-up leaves out, both ends inclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Gap {
     /// The first one left out.
     pub from: Seq,
@@ -77,7 +79,7 @@ pub struct Gap {
 }
 
 /// `event: message`: a row of `agent.notifications`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Pushed<'a> {
     /// The text.
     pub content: Cow<'a, str>,
@@ -93,7 +95,8 @@ pub struct Pushed<'a> {
     /// The writer's own data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Cow<'a, Value>>,
-    /// `high`, `normal` or `low`.
+    /// The order of delivery at a connect.
+    #[schemars(with = "Priority")]
     pub priority: Cow<'a, str>,
     /// When the row was inserted.
     pub created_at: Timestamp,
@@ -111,7 +114,7 @@ pub struct Pushed<'a> {
 }
 
 /// `event: cleared`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Cleared<'a> {
     /// For a person.
     pub content: Cow<'a, str>,
@@ -122,7 +125,7 @@ pub struct Cleared<'a> {
 }
 
 /// A frame of text only.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Plain<'a> {
     /// For a person.
     pub content: Cow<'a, str>,

@@ -6,12 +6,12 @@ use serde_json::json;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId};
+use crate::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId, UserId};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{
-    Accepted, Cleared, Delta, Done, Draining, ErrorFrame, FeedbackStored, Gap, Live, Notification, Plain,
-    Pushed, Query, Reconnect, Response, RunChanged, RunError, ServerFrame, SessionChanged, Status, Thinking,
-    TokenExpiring, Usage, Welcome,
+    Accepted, AuthDone, Authenticated, Cleared, Delta, Done, Draining, ErrorFrame, FeedbackStored, Gap, Live,
+    Nothing, Notification, Outcome, Plain, Pushed, Query, Reconnect, Response, RunChanged, RunError,
+    ServerFrame, SessionChanged, Status, Thinking, TokenExpiring, Usage, Welcome,
 };
 use crate::protocol::text::Timestamp;
 
@@ -257,26 +257,27 @@ fn warnings_of_the_end_are_written_as_agreed() {
 
 #[test]
 fn the_answer_to_a_command_names_it_as_its_event() {
-    let done = Done {
-        event: "ping",
-        content: "pong".into(),
-        timestamp: NOW,
-        re: Some(name()),
-        expires_at: None,
-        data: json!({}),
-    };
-    status(
-        Status::Done(done.clone()),
-        r#"{"type":"status","event":"ping","content":"pong","timestamp":"<now>","re":"q1","data":{}}"#,
-    );
     status(
         Status::Done(Done {
-            event: "auth",
-            re: None,
-            expires_at: Some(NOW),
-            ..done
+            outcome: Outcome::Ping(Nothing {}),
+            content: "pong".into(),
+            timestamp: NOW,
+            re: Some(name()),
         }),
-        r#"{"type":"status","event":"auth","content":"pong","timestamp":"<now>","expires_at":"<now>","data":{}}"#,
+        r#"{"type":"status","event":"ping","data":{},"content":"pong","timestamp":"<now>","re":"q1"}"#,
+    );
+    status(
+        Status::Auth(AuthDone {
+            content: "Authenticated".into(),
+            timestamp: NOW,
+            re: None,
+            expires_at: NOW,
+            data: Authenticated {
+                user_id: UserId::new("demo").unwrap(),
+                expires_at: NOW,
+            },
+        }),
+        r#"{"type":"status","event":"auth","content":"Authenticated","timestamp":"<now>","expires_at":"<now>","data":{"user_id":"demo","expires_at":"<now>"}}"#,
     );
     status(
         Status::Feedback(FeedbackStored {

@@ -11,7 +11,9 @@ use crate::protocol::VERSION;
 use crate::protocol::client::SessionRef;
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
-use crate::protocol::server::{Done, Notification, Reconnect, ServerFrame, Status, Welcome};
+use crate::protocol::server::{
+    AuthDone, Authenticated, Notification, Reconnect, ServerFrame, Status, Welcome,
+};
 use crate::protocol::text::Timestamp;
 use crate::service::CatchUp;
 use crate::session::replay::{Cursor, Step};
@@ -181,13 +183,15 @@ impl Connection {
         } else {
             self.enter_as(&principal, session, re.clone()).await?
         };
-        let frame = ServerFrame::Status(Status::Done(Done {
-            event: "auth",
+        let frame = ServerFrame::Status(Status::Auth(AuthDone {
             content: "Authenticated".into(),
             timestamp: self.service.now(),
             re,
-            expires_at: Some(Timestamp(principal.expires_at)),
-            data: serde_json::json!({ "user_id": principal.user_id, "expires_at": Timestamp(principal.expires_at) }),
+            expires_at: Timestamp(principal.expires_at),
+            data: Authenticated {
+                user_id: principal.user_id.clone(),
+                expires_at: Timestamp(principal.expires_at),
+            },
         }));
         self.send(&frame).await?;
         let Some(opened) = opened else {

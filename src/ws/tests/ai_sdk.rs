@@ -12,8 +12,8 @@ use crate::protocol::ai_sdk::Response;
 use crate::protocol::client::{ClientFrame, Command, SessionRef};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{
-    self, Accepted, Delta, Done, ErrorFrame, Live, Notification, Pushed, Query, Reconnect, RunError,
-    ServerFrame, Status, Thinking, Welcome,
+    self, Accepted, Delta, Done, ErrorFrame, Live, Notification, Outcome, Pushed, Query, Reconnect,
+    Regenerated, RunError, ServerFrame, Status, Thinking, Welcome,
 };
 use crate::protocol::text::{Timestamp, sha256_hex, utf16_len};
 use crate::ws::ai_sdk::Translation;
@@ -306,12 +306,16 @@ fn failed(turn: u128, text: &'static str) -> ServerFrame<'static> {
 
 fn regenerated(turn: u128, re: &str) -> ServerFrame<'static> {
     ServerFrame::Status(Status::Done(Done {
-        event: "regenerate",
         content: "A new answer was asked for".into(),
         timestamp: NOW,
         re: Some(ClientName::new(re).unwrap()),
-        expires_at: None,
-        data: json!({ "run_id": run(turn), "message_id": answer(turn) }),
+        outcome: Outcome::Regenerate(Regenerated {
+            run_id: run(turn),
+            in_reply_to: message(turn),
+            message_id: answer(turn),
+            queue_position: 0,
+            duplicate: false,
+        }),
     }))
 }
 

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::PATIENCE;
+use super::schema::is_server_frame;
 
 /// One connection.
 pub(crate) struct TestClient {
@@ -114,6 +115,7 @@ impl TestClient {
                         frame["timestamp"].is_string(),
                         "every frame has a timestamp: {frame}"
                     );
+                    is_server_frame(&frame);
                     self.frames.push(frame.clone());
                     return Ok(frame);
                 }

@@ -1,21 +1,18 @@
-//! PROTOCOL.md's examples, held against the types that the server parses and sends.
+//! PROTOCOL.md's examples, held against the types that the server parses and sends, and against their schemas.
+
+mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent_websocket::ids::{ClientName, ConnectionId, MessageId, NotificationId, RunId, Seq, SessionId};
 use agent_websocket::protocol::ai_sdk;
 use agent_websocket::protocol::client::{self, COMMANDS};
 use agent_websocket::protocol::error::ErrorCode;
-use agent_websocket::protocol::server::{
-    Accepted, Cleared, Delta, Done, Draining, ErrorFrame, FeedbackStored, Gap, Live, Notification, Plain,
-    Pushed, Query, Reconnect, Response, RunChanged, RunError, ServerFrame, SessionChanged, Status, Thinking,
-    TokenExpiring, Usage, Welcome,
-};
-use agent_websocket::protocol::text::Timestamp;
+use agent_websocket::protocol::server::ServerFrame;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use self::sample::Sample;
 use super::read;
+use crate::support::schema::{is_client_frame, is_server_frame};
 
 /// The examples of a kind: one JSON value after the other in each fence that names it.
 fn examples(kind: &str) -> Vec<Value> {
@@ -59,6 +56,7 @@ fn every_client_example_is_accepted_and_every_command_has_one() {
         if let Err(bad) = client::parse(&frame.to_string()) {
             panic!("{}: {frame}", bad.refusal);
         }
+        is_client_frame(&frame);
         shown.insert(match text_of(&frame, "type") {
             "command" => format!("command {}", text_of(&frame, "content")),
             other => other.to_owned(),
@@ -110,6 +108,9 @@ fn every_server_example_is_one_that_the_server_sends_and_every_frame_has_one() {
             .get(&name)
             .unwrap_or_else(|| panic!("the server sends no {name}"));
         check(&name, &example, &frame.full, &frame.sparse);
+        is_server_frame(&example);
+        is_server_frame(&frame.full);
+        is_server_frame(&frame.sparse);
         if let Some(code) = example.get("code") {
             let known = ErrorCode::ALL.iter().any(|known| code == known.as_str());
             assert!(known, "{name}: no such code {code}");
@@ -213,244 +214,4 @@ fn written(sample: &Sample) -> Vec<Value> {
         .chain(others)
         .map(|frame| serde_json::from_str(&frame.encode()).expect("JSON"))
         .collect()
-}
-
-/// Values for frames: with everything that may be absent, or without.
-struct Sample {
-    is_full: bool,
-    timestamp: Timestamp,
-    session_id: SessionId,
-    message_id: MessageId,
-    run_id: RunId,
-    notification_id: NotificationId,
-}
-
-impl Sample {
-    fn full() -> Self {
-        Self {
-            is_full: true,
-            timestamp: Timestamp(time::OffsetDateTime::UNIX_EPOCH),
-            session_id: SessionId(Uuid::nil()),
-            message_id: MessageId(Uuid::nil()),
-            run_id: RunId(Uuid::nil()),
-            notification_id: NotificationId(Uuid::nil()),
-        }
-    }
-
-    fn sparse() -> Self {
-        Self {
-            is_full: false,
-            ..Self::full()
-        }
-    }
-
-    fn may<T>(&self, value: T) -> Option<T> {
-        self.is_full.then_some(value)
-    }
-
-    fn re(&self) -> Option<ClientName> {
-        self.may(ClientName::new("q-1").expect("a name"))
-    }
-
-    fn live(&self) -> Live<'static> {
-        Live {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            session_id: self.session_id,
-            head: Seq(1),
-        }
-    }
-
-    #[expect(clippy::too_many_lines, reason = "one of each status")]
-    fn statuses(&self) -> Vec<Status<'static>> {
-        let (timestamp, session_id, run_id, message_id) =
-            (self.timestamp, self.session_id, self.run_id, self.message_id);
-        let mut statuses = vec![
-            Status::Accepted(Accepted {
-                content: "x".into(),
-                timestamp,
-                re: self.re(),
-                session_id,
-                seq: Seq(1),
-                message_id,
-                run_id,
-                queue_position: 0,
-                duplicate: false,
-            }),
-            Status::Thinking(Thinking {
-                content: "x".into(),
-                timestamp,
-                session_id,
-                run_id,
-                in_reply_to: message_id,
-                message_id,
-                replay: self.is_full,
-            }),
-            Status::Live(self.live()),
-            Status::Heartbeat(self.live()),
-            Status::Run(RunChanged {
-                content: "x".into(),
-                timestamp,
-                session_id,
-                run_id,
-                state: "queued".into(),
-                attempt: 1,
-            }),
-            Status::Session(SessionChanged {
-                content: "x".into(),
-                timestamp,
-                session_id,
-                title: self.may("x".into()),
-                deleted: false,
-            }),
-            Status::TokenExpiring(TokenExpiring {
-                content: "x".into(),
-                timestamp,
-                expires_at: timestamp,
-            }),
-            Status::Draining(Draining {
-                content: "x".into(),
-                timestamp,
-                retry_after_ms: 1,
-            }),
-            Status::Feedback(FeedbackStored {
-                content: "x".into(),
-                timestamp,
-                re: self.re(),
-                message_id,
-            }),
-        ];
-        statuses.extend(COMMANDS.iter().map(|(name, _)| {
-            Status::Done(Done {
-                event: name,
-                content: "x".into(),
-                timestamp,
-                re: self.re(),
-                expires_at: self.may(timestamp).filter(|_| *name == "auth"),
-                data: json!({}),
-            })
-        }));
-        statuses
-    }
-
-    fn notifications(&self) -> Vec<Notification<'static>> {
-        let timestamp = self.timestamp;
-        vec![
-            Notification::Welcome(Box::new(self.welcome())),
-            Notification::Message(Box::new(Pushed {
-                content: "x".into(),
-                timestamp,
-                notification_id: self.notification_id,
-                kind: "x".into(),
-                title: self.may("x".into()),
-                data: self.may(std::borrow::Cow::Owned(json!({}))),
-                priority: "normal".into(),
-                created_at: timestamp,
-                session_id: self.may(self.session_id),
-                seq: self.may(Seq(1)),
-                message_id: self.may(self.message_id),
-                replay: self.is_full,
-            })),
-            Notification::Cleared(Cleared {
-                content: "x".into(),
-                timestamp,
-                notification_ids: vec![self.notification_id],
-            }),
-            Notification::Timeout(Plain {
-                content: "x".into(),
-                timestamp,
-            }),
-        ]
-    }
-
-    fn welcome(&self) -> Welcome<'static> {
-        Welcome {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            session_id: self.session_id,
-            resumed: true,
-            head: Seq(1),
-            first_available: Seq(1),
-            connection_id: ConnectionId(Uuid::nil()),
-            user_id: "x".into(),
-            protocol: 1,
-            heartbeat_ms: 1,
-            max_message_bytes: 1,
-            token_expires_at: self.timestamp,
-            reconnect: Reconnect {
-                base_ms: 1,
-                max_ms: 1,
-                jitter_ms: 1,
-            },
-            gap: self.may(Gap {
-                from: Seq(1),
-                to: Seq(1),
-            }),
-        }
-    }
-
-    fn query(&self) -> Query<'static> {
-        Query {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            id: self.may("x".into()),
-            session_id: self.session_id,
-            seq: Seq(1),
-            message_id: self.message_id,
-            run_id: self.may(self.run_id),
-            replay: self.is_full,
-        }
-    }
-
-    fn delta(&self) -> Delta<'static> {
-        Delta {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            session_id: self.session_id,
-            message_id: self.message_id,
-            run_id: self.run_id,
-            attempt: 1,
-            offset: 0,
-            replay: self.is_full,
-        }
-    }
-
-    fn response(&self) -> Response<'static> {
-        Response {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            session_id: self.session_id,
-            seq: Seq(1),
-            message_id: self.message_id,
-            in_reply_to: self.may(self.message_id),
-            run_id: self.may(self.run_id),
-            state: "complete".into(),
-            error: self.may(RunError {
-                code: ErrorCode::Internal,
-                retryable: true,
-            }),
-            finish_reason: self.may("x".into()),
-            model: self.may("x".into()),
-            usage: self.may(Usage {
-                input_tokens: Some(1),
-                output_tokens: Some(1),
-                cost_usd: Some(0.5),
-            }),
-            length: 1,
-            sha256: "x".to_owned(),
-            replay: self.is_full,
-        }
-    }
-
-    fn error(&self) -> ErrorFrame<'static> {
-        ErrorFrame {
-            content: "x".into(),
-            timestamp: self.timestamp,
-            re: self.re(),
-            run_id: self.may(self.run_id),
-            code: ErrorCode::Internal,
-            retryable: true,
-            retry_after_ms: self.may(1),
-        }
-    }
 }

@@ -23,7 +23,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("orchestration: wires", &["http", "ws"]),
     (
         "composition",
-        &["app", "bench", "cli", "config", "shutdown", "telemetry"],
+        &["app", "bench", "cli", "config", "shutdown", "spec", "telemetry"],
     ),
 ];
 
