@@ -1,7 +1,8 @@
 //! The AI SDK's own `WebSocketChatTransport` and chat, from its npm package and unmodified, against the server.
 //!
-//! `.ci/run` installs the package under target/clients; `support::programs` says what happens without it.
+//! `scripts/example-clients` installs the package under target/clients; `support::programs` says what happens without it.
 
+mod browser;
 mod wire;
 
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ struct Sdk {
 impl Sdk {
     /// `None` where the package is not installed.
     async fn start() -> Option<Self> {
-        let place = beside_its_libraries(&["tests/clients/ai_sdk.mjs"], "tests");
+        let place = beside_its_libraries("tests/clients/ai_sdk.mjs");
         let mut probe = command("node");
         let import = "await import('ai')";
         probe

@@ -1,6 +1,6 @@
 //! The clients under examples/notify, run for real by a login that may do nothing but notify: the row arrives.
 //!
-//! `.ci/run` puts what they need under target/clients and sets `EXAMPLES_REQUIRED`. Without that, one whose interpreter or
+//! `scripts/example-clients` puts what they need under target/clients; `.ci/run` runs it and sets `EXAMPLES_REQUIRED`. Without that, one whose interpreter or
 //! library is missing is not checked, and says so past the test runner's capture.
 
 mod edge_function;
@@ -147,7 +147,8 @@ async fn the_node_program_notifies_many_in_one_statement() {
     // Node looks for a library beside the program, so the program stands where its library was installed.
     let place = tempfile::tempdir().unwrap();
     let own = file("examples/notify/node");
-    let installed = [file("target/clients/node"), own.clone()].map(|folder| folder.join("node_modules"));
+    let installed = [file("target/clients/tree/examples/notify/node"), own.clone()]
+        .map(|folder| folder.join("node_modules"));
     if let Some(library) = installed.iter().find(|folder| folder.exists()) {
         std::os::unix::fs::symlink(library, place.path().join("node_modules")).unwrap();
     }

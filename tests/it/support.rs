@@ -1,5 +1,7 @@
 //! What the tests stand on.
 
+pub(crate) mod browser;
+pub(crate) mod cable;
 pub(crate) mod chaos;
 pub(crate) mod client;
 pub(crate) mod database;

@@ -1,4 +1,4 @@
-//! Programs that are not ours, run as a person would: installed by `.ci/run` under target/clients, else found in PATH.
+//! Programs that are not ours, run as a person would: installed by `scripts/example-clients` under target/clients, else found in PATH.
 //!
 //! One that lives as long as a test is driven by lines: a JSON array in, a line of JSON out.
 
@@ -24,7 +24,7 @@ pub(crate) fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// A program that `.ci/run` installed, else the one in PATH.
+/// A program that was installed under target/clients, else the one in PATH.
 pub(crate) fn program(installed: &str, name: &str) -> PathBuf {
     let installed = file("target/clients").join(installed);
     if installed.exists() {
@@ -87,15 +87,14 @@ pub(crate) async fn is_there(client: &str, call: &mut Command) -> bool {
     false
 }
 
-/// A folder with a program of Node's and the libraries that `.ci/run` installed for it: Node looks for them beside it.
-pub(crate) fn beside_its_libraries(programs: &[&str], installed: &str) -> TempDir {
+/// A folder with a program of Node's and the libraries that were installed for its package: Node looks for them beside it.
+pub(crate) fn beside_its_libraries(program: &str) -> TempDir {
     let place = tempfile::tempdir().unwrap();
-    let libraries = file("target/clients").join(installed).join("node_modules");
+    let from = file(program);
+    let package = Path::new(program).parent().unwrap();
+    let libraries = file("target/clients/tree").join(package).join("node_modules");
     std::os::unix::fs::symlink(libraries, place.path().join("node_modules")).unwrap();
-    for program in programs {
-        let from = file(program);
-        std::fs::copy(&from, place.path().join(from.file_name().unwrap())).unwrap();
-    }
+    std::fs::copy(&from, place.path().join(from.file_name().unwrap())).unwrap();
     place
 }
 
@@ -117,13 +116,25 @@ impl Driven {
         }
     }
 
-    /// Has a verb carried out. What the first one waits for is the program's start.
+    /// Writes a line.
+    pub(crate) async fn say(&mut self, line: &str) {
+        self.stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
+    }
+
+    /// The next line. What the first one waits for is the program's start.
+    pub(crate) async fn hear(&mut self) -> String {
+        let line = timeout(LAUNCH, self.stdout.next_line()).await;
+        let line = line.expect("the program should say something").unwrap();
+        line.expect("the program should not have ended")
+    }
+
+    /// Has a verb carried out.
     pub(crate) async fn call(&mut self, verb: Value) -> Value {
-        let line = format!("{verb}\n");
-        self.stdin.write_all(line.as_bytes()).await.unwrap();
-        let answer = timeout(LAUNCH, self.stdout.next_line()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("no answer to {verb}")).unwrap();
-        let answer = answer.unwrap_or_else(|| panic!("the program has ended at {verb}"));
+        self.say(&verb.to_string()).await;
+        let answer = self.hear().await;
         serde_json::from_str(&answer)
             .unwrap_or_else(|error| panic!("{error} in the answer to {verb}: {answer}"))
     }
