@@ -122,7 +122,7 @@ fn with_password(url: &str) -> String {
 
 /// A token that lets notify.
 fn service_token() -> String {
-    token_with("ci", PATIENCE, Some("agent:notify"))
+    token_with("publisher", PATIENCE, Some("agent:notify"))
 }
 
 /// What the operator alone knows, and the words of those whom only the operator asks.
@@ -199,7 +199,7 @@ async fn nothing_leaks(log_format: &str) {
     assert_eq!(metrics.status, 200);
     assert_without(
         &metrics.body,
-        &[CANARY, "alice", "mallory", "ci", "test/"],
+        &[CANARY, "alice", "mallory", "publisher", "test/"],
         "the metrics",
     );
     scene.replies.push(metrics);
