@@ -76,7 +76,8 @@ impl Store {
     }
 
     /// Answers, being written or waiting, of users whose tokens were revoked, that were asked for until a second after that:
-    /// by then no process accepts the revoked tokens. At most `limit`.
+    /// by then no process accepts the revoked tokens. Those that wait come first, the latest before the others: once they are gone
+    /// no end of an answer starts another. At most `limit`.
     ///
     /// # Errors
     /// When the database fails.
@@ -93,6 +94,7 @@ impl Store {
                   SELECT 1 FROM agent.revocations AS v
                   WHERE v.subject = r.user_id AND v.token_id IS NULL
                     AND r.queued_at < v.revoked_at + interval '1 second')
+            ORDER BY (r.state = 'queued') DESC, r.queued_at DESC
             LIMIT $1
             "#,
             i64::from(limit),
