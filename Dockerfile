@@ -8,6 +8,7 @@ ENV SQLX_OFFLINE=true
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY migrations migrations
+COPY spec spec
 COPY sqlx-data sqlx-data
 COPY src src
 COPY tests tests

@@ -4,6 +4,7 @@
 
 pub mod address;
 mod body;
+mod documents;
 mod export;
 mod guard;
 mod health;
@@ -98,6 +99,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/functions/v1/agent_websocket", any(ws::upgrade))
         .route("/v1/ai-sdk", any(ws::upgrade_ai_sdk))
         .merge(v1)
+        .merge(documents::routes())
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async || Problem::not_found("resource"))

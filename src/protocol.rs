@@ -4,6 +4,7 @@
 //! parses each of its examples with these types.
 
 pub mod ai_sdk;
+pub mod body;
 pub mod client;
 pub mod close;
 pub mod error;

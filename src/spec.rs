@@ -1,11 +1,14 @@
-//! The contract for programs: JSON Schemas of the frames and the TypeScript types, written from the types that the
-//! server parses and sends.
+//! The contract for programs: JSON Schemas of the frames, their TypeScript types, `OpenAPI` and `AsyncAPI`, written from
+//! the types that the server parses and sends.
 //!
 //! The files are committed, and a test says when they are stale. Nothing that serves calls this; `app` does, for
-//! `agent-websocket spec`.
+//! `agent-websocket spec`, and `http` serves what is committed.
 
+mod asyncapi;
 mod flatten;
 pub mod frames;
+pub mod openapi;
+pub mod operations;
 mod typescript;
 
 use serde_json::Value;
@@ -25,6 +28,16 @@ pub struct Document {
 pub fn documents() -> Vec<Document> {
     let frames = frames::document();
     vec![
+        Document {
+            name: "asyncapi",
+            path: "spec/asyncapi.json",
+            text: pretty(&asyncapi::document()),
+        },
+        Document {
+            name: "openapi",
+            path: "spec/openapi.json",
+            text: pretty(&openapi::document()),
+        },
         Document {
             name: "typescript",
             path: "clients/typescript/src/generated/frames.ts",

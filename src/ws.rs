@@ -29,6 +29,7 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::auth::{AuthError, Principal};
@@ -60,16 +61,21 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 const MAX_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Query parameters of the upgrade.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Parameters {
+    /// Resumes this session; absent: a new one; `latest`: the most recently active one, or a new one.
     #[serde(default)]
     session_id: Option<String>,
+    /// The last `seq` that the client has applied.
     #[serde(default)]
     after: Option<String>,
+    /// The client's stable name for itself, 1 to 64 of `[A-Za-z0-9_-]`.
     #[serde(default)]
     device_id: Option<String>,
+    /// Instead of a token: good once, within 30 seconds of its making.
     #[serde(default)]
     ticket: Option<String>,
+    /// The token, only where the operator switched it on.
     #[serde(default)]
     access_token: Option<String>,
 }

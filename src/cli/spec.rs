@@ -13,13 +13,14 @@ pub struct SpecArgs {
 }
 
 /// What `spec` can print: the names of [`crate::spec::documents`].
-pub const SPECIFICATIONS: [&str; 2] = ["schema", "typescript"];
+pub const SPECIFICATIONS: [&str; 4] = ["asyncapi", "openapi", "schema", "typescript"];
 
 pub(super) const SPEC: &str = "\
 Print a specification of the protocol, for programs that read such.
 
 schema is a JSON Schema of every frame that a client may send and that the server sends; typescript has the same as
-types.";
+types; openapi has the HTTP interface, asyncapi the socket. The last two are also served, at /openapi.json and
+/asyncapi.json.";
 
 pub(super) const SPEC_EXAMPLES: &str = "\
 Examples:

@@ -7,22 +7,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
-use serde::Deserialize;
 
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sessions::key;
+use crate::protocol::body::Wanted;
 use crate::service::export::{Export, Format};
 use crate::service::{Service, unavailable};
 use crate::store::StoreError;
-
-/// In which format.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    #[serde(default)]
-    format: Option<String>,
-}
 
 /// What the parameter says, else what the client accepts, else JSON Lines.
 fn format(wanted: Wanted, headers: &HeaderMap) -> Result<Format, Problem> {

@@ -7,17 +7,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use tokio::time::timeout;
 
+use crate::protocol::body::{Alive, Readiness};
 use crate::service::Service;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /healthz`: the process lives. Says nothing of what it depends on, since a restart would not mend that.
-pub(super) async fn alive() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+pub(super) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
 /// `GET /readyz`: 200 when it can serve; `degraded` when it hears no NOTIFY and polls; 503 when it cannot serve.
@@ -31,13 +31,13 @@ pub(super) async fn ready(State(service): State<Arc<Service>>) -> Response {
         (true, false) => (StatusCode::OK, "degraded"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    let body = json!({
-        "status": word,
-        "database": word_of(database),
-        "notify": word_of(notify),
-        "token_keys": word_of(keys),
-        "draining": draining,
-    });
+    let body = Readiness {
+        status: word,
+        database: word_of(database),
+        notify: word_of(notify),
+        token_keys: word_of(keys),
+        draining,
+    };
     (status, Json(body)).into_response()
 }
 

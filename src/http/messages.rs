@@ -6,31 +6,16 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
 use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sessions::{check_limit, key};
 use crate::ids::{ClientName, MessageId, Seq};
-use crate::protocol::client::{self, OnBusy, Priority, check_content, check_metadata};
-use crate::protocol::item::MessageView;
-use crate::protocol::text::Text;
+use crate::protocol::body::{MessagePage, NewQuery, Queued, Range};
+use crate::protocol::client::{self, check_content, check_metadata};
 use crate::service::Service;
 use crate::service::views::items;
-
-/// Which messages.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Range {
-    #[serde(default)]
-    before: Option<i64>,
-    #[serde(default)]
-    after: Option<i64>,
-    #[serde(default)]
-    limit: Option<u32>,
-}
 
 /// `GET /v1/sessions/{id}/messages`: in order; the newest where neither end is named.
 pub(super) async fn page(
@@ -38,7 +23,7 @@ pub(super) async fn page(
     Identity(user): Identity,
     Path(id): Path<String>,
     range: Result<Query<Range>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<MessagePage>, Problem> {
     let Query(range) = range.map_err(|_| Problem::bad_request("before, after and limit must be numbers"))?;
     let limit = check_limit(range.limit)?;
     let key = key(&user.user_id, &id)?;
@@ -48,25 +33,10 @@ pub(super) async fn page(
         (before, None) => service.history(&key, before.map(Seq), limit).await?,
         (None, Some(after)) => service.history_after(&key, Seq(after), limit).await?,
     };
-    let head = session.last_seq;
-    Ok(Json(json!({ "messages": items::<_, MessageView>(messages), "head": head })).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewQuery {
-    #[serde(default)]
-    content: Option<Text>,
-    #[serde(default)]
-    id: Option<ClientName>,
-    #[serde(default)]
-    priority: Priority,
-    #[serde(default)]
-    on_busy: OnBusy,
-    #[serde(default)]
-    model: Option<Text>,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
+    Ok(Json(MessagePage {
+        messages: items(messages),
+        head: session.last_seq,
+    }))
 }
 
 /// `POST /v1/sessions/{id}/messages`: 202 once the query is durable. `Idempotency-Key` is the query's `id`.
@@ -88,15 +58,15 @@ pub(super) async fn send(
         metadata: check_metadata(new.metadata)?,
     };
     let accepted = service.ask(&key, MessageId::new(), query).await?;
-    let body = json!({
-        "session_id": key.session_id,
-        "seq": accepted.seq,
-        "message_id": accepted.message_id,
-        "run_id": accepted.run_id,
-        "queue_position": accepted.queue_position,
-        "duplicate": accepted.duplicate,
-        "created_at": accepted.created_at,
-    });
+    let body = Queued {
+        session_id: key.session_id,
+        seq: accepted.seq,
+        message_id: accepted.message_id,
+        run_id: accepted.run_id,
+        queue_position: accepted.queue_position,
+        duplicate: accepted.duplicate,
+        created_at: accepted.created_at,
+    };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }
 

@@ -6,15 +6,14 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sessions::check_limit;
 use crate::auth::Principal;
-use crate::ids::{NotificationId, SessionId, UserId};
+use crate::ids::{NotificationId, UserId};
+use crate::protocol::body::{Notified, NotifySession, Seen, SessionNotified, Size};
 use crate::protocol::client::{Ack, MAX_PAGE, check_content};
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::notice::Notice;
@@ -60,11 +59,7 @@ pub(super) async fn post(
     } else {
         StatusCode::OK
     };
-    Ok((
-        status,
-        Json(json!({ "notification_id": id, "duplicate": id.is_none() })),
-    )
-        .into_response())
+    Ok((status, Json(notified(id))).into_response())
 }
 
 /// `Idempotency-Key`: the `dedupe_key` of services that speak HTTP.
@@ -81,14 +76,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Text>, Problem> {
     Text::new(key.to_owned()).map(Some).map_err(Problem::bad_request)
 }
 
-/// How many.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Size {
-    #[serde(default)]
-    limit: Option<u32>,
-}
-
 /// `GET /v1/notifications`: what the user has not acknowledged.
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
@@ -100,15 +87,6 @@ pub(super) async fn list(
     let pending = service.inbox(&user.user_id, &[], limit).await?;
     let notifications = items(pending);
     Ok(Json(NotificationList { notifications }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Seen {
-    #[serde(default)]
-    notification_ids: Option<Vec<NotificationId>>,
-    #[serde(default)]
-    all: bool,
 }
 
 /// `POST /v1/notifications/ack`: the user has seen these, or all.
@@ -136,20 +114,13 @@ pub(super) async fn acknowledge(
     Ok(Json(Acknowledged { notification_ids }))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NotifySession {
-    session_id: SessionId,
-    message: Text,
-}
-
 /// `POST /functions/v1/notify_websocket`: the original notify function, on the same terms.
 pub(super) async fn notify_session(
     State(service): State<Arc<Service>>,
     Identity(caller): Identity,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Json<SessionNotified>, Problem> {
     check_scope(&caller)?;
     let notify: NotifySession = body.read()?;
     let message = check_content(Some(notify.message))?;
@@ -157,5 +128,16 @@ pub(super) async fn notify_session(
     let id = service
         .notify_session(notify.session_id, message.into_string(), key)
         .await?;
-    Ok(Json(json!({ "success": true, "notification_id": id, "duplicate": id.is_none() })).into_response())
+    Ok(Json(SessionNotified {
+        success: true,
+        notified: notified(id),
+    }))
+}
+
+/// No row was made: its key was used before.
+fn notified(id: Option<NotificationId>) -> Notified {
+    Notified {
+        notification_id: id,
+        duplicate: id.is_none(),
+    }
 }

@@ -96,7 +96,7 @@ fn fixed_header(name: &'static str, value: &'static str) -> SetResponseHeaderLay
 }
 
 /// One file, under its hash.
-fn asset(kind: &'static str, content: &'static [u8]) -> axum::routing::MethodRouter<Arc<Service>> {
+pub(super) fn asset(kind: &'static str, content: &'static [u8]) -> axum::routing::MethodRouter<Arc<Service>> {
     let tag = tag(content);
     get(async move |RawQuery(query): RawQuery, headers: HeaderMap| {
         let wanted = query.as_deref().and_then(|query| query.strip_prefix("v="));

@@ -6,13 +6,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
 use crate::ids::{SessionId, SessionKey, UserId};
+use crate::protocol::body::{ModelChange, SessionChanges};
 use crate::protocol::client::{MAX_PAGE, Page, check_metadata, check_title};
 use crate::protocol::error::Refusal;
 use crate::protocol::item::SessionView;
@@ -52,42 +51,15 @@ pub(super) async fn list(
     Ok(Json(SessionList { sessions }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Changes {
-    #[serde(default)]
-    title: Option<Text>,
-    #[serde(default, deserialize_with = "model_change")]
-    model: ModelChange,
-    #[serde(default)]
-    metadata: Option<Map<String, Value>>,
+fn checked(changes: SessionChanges) -> Result<SessionChanges, Refusal> {
+    Ok(SessionChanges {
+        title: changes.title.as_ref().map(check_title).transpose()?,
+        model: changes.model,
+        metadata: check_metadata(changes.metadata)?,
+    })
 }
 
-/// What a request says of the session's model.
-#[derive(Default)]
-enum ModelChange {
-    /// Nothing.
-    #[default]
-    Keep,
-    /// This one; null is the default.
-    Choose(Option<Text>),
-}
-
-fn model_change<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ModelChange, D::Error> {
-    Option::<Text>::deserialize(deserializer).map(ModelChange::Choose)
-}
-
-impl Changes {
-    fn checked(self) -> Result<Self, Refusal> {
-        Ok(Self {
-            title: self.title.as_ref().map(check_title).transpose()?,
-            model: self.model,
-            metadata: check_metadata(self.metadata)?,
-        })
-    }
-}
-
-async fn apply(service: &Service, key: &SessionKey, changes: Changes) -> Result<(), Refusal> {
+async fn apply(service: &Service, key: &SessionKey, changes: SessionChanges) -> Result<(), Refusal> {
     if let ModelChange::Choose(model) = changes.model {
         service.set_model(key, model.as_ref().map(Text::as_str)).await?;
     }
@@ -110,7 +82,7 @@ pub(super) async fn create(
     Identity(user): Identity,
     body: Body,
 ) -> Result<Response, Problem> {
-    let changes = body.read::<Changes>()?.checked()?;
+    let changes = checked(body.read()?)?;
     if let ModelChange::Choose(Some(model)) = &changes.model {
         service.check_model(model.as_str())?;
     }
@@ -137,7 +109,7 @@ pub(super) async fn patch(
     body: Body,
 ) -> Result<Json<SessionView>, Problem> {
     let key = key(&user.user_id, &id)?;
-    let changes = body.read::<Changes>()?.checked()?;
+    let changes = checked(body.read()?)?;
     service.find(&key).await?;
     apply(&service, &key, changes).await?;
     view(&service, &key).await

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
 use super::identity::Identity;
 use super::problem::Problem;
+use crate::protocol::body::Ticket;
 use crate::service::Service;
 
 /// `POST /v1/tickets`.
@@ -18,7 +18,10 @@ pub(super) async fn make(
     Identity(principal): Identity,
 ) -> Result<Response, Problem> {
     let (ticket, expires_at) = service.make_ticket(&principal).await?;
-    let body = Json(json!({ "ticket": ticket.expose(), "expires_at": expires_at }));
+    let body = Json(Ticket {
+        ticket: ticket.expose(),
+        expires_at,
+    });
     // Like a token, it is nobody's business on the way.
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], body).into_response())
 }

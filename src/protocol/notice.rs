@@ -22,29 +22,36 @@ pub const MAX_DATA_DEPTH: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct Notice {
     /// Whom to reach.
+    #[schemars(length(min = 1, max = 255))]
     pub user_id: Text,
     /// The text.
+    #[schemars(length(min = 1, max = 32768))]
     pub content: Text,
     /// The session that it is about.
     #[serde(default)]
     pub session_id: Option<SessionId>,
     /// The service's word for what it is.
     #[serde(default)]
+    #[schemars(regex(pattern = "^[A-Za-z0-9_.:-]{1,64}$"))]
     pub kind: Option<Text>,
     /// A heading.
     #[serde(default)]
+    #[schemars(length(max = 1024))]
     pub title: Option<Text>,
     /// The service's own data.
     #[serde(default)]
     pub data: Option<Map<String, Value>>,
     /// `high`, `normal` or `low`.
     #[serde(default)]
+    #[schemars(extend("enum" = ["high", "normal", "low", null]))]
     pub priority: Option<Text>,
     /// A second one with the same key is not stored.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
     pub dedupe_key: Option<Text>,
     /// Of several undelivered ones with the same key the newest counts.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
     pub collapse_key: Option<Text>,
     /// Not before this moment.
     #[serde(default)]

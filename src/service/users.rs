@@ -2,10 +2,10 @@
 
 use super::{Service, unavailable};
 use crate::ids::UserId;
+use crate::protocol::body::DailyUsage;
 use crate::protocol::error::Refusal;
 use crate::store::in_time;
 use crate::store::removal::Removed;
-use crate::store::usage::DailyUsage;
 
 impl Service {
     /// What a user spent in the last days, newest first.

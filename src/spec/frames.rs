@@ -12,12 +12,12 @@ use crate::protocol::client::{COMMANDS, ClientFrame};
 use crate::protocol::server::ServerFrame;
 
 /// Schemas of what is read: what the server accepts.
-pub(super) fn reading() -> SchemaGenerator {
+fn reading() -> SchemaGenerator {
     SchemaSettings::draft2020_12().into_generator()
 }
 
 /// Schemas of what is written: what the server sends.
-pub(super) fn writing() -> SchemaGenerator {
+fn writing() -> SchemaGenerator {
     SchemaSettings::draft2020_12().for_serialize().into_generator()
 }
 
@@ -107,7 +107,7 @@ fn gather<T: JsonSchema>(
 }
 
 /// Copies what is wanted, and what that refers to.
-pub(super) fn adopt(mut wanted: BTreeSet<String>, known: &Object, definitions: &mut Object) {
+fn adopt(mut wanted: BTreeSet<String>, known: &Object, definitions: &mut Object) {
     while let Some(name) = wanted.pop_first() {
         if definitions.contains_key(&name) {
             continue;
@@ -120,25 +120,43 @@ pub(super) fn adopt(mut wanted: BTreeSet<String>, known: &Object, definitions: &
 }
 
 /// All definitions, tidied.
-pub(super) fn tidy_all(mut known: Object) -> Object {
+fn tidy_all(mut known: Object) -> Object {
     for schema in known.values_mut() {
+        drop_sizes(schema);
         tidy(schema);
     }
     known
 }
 
-/// Takes out what only Rust knows: sizes of numbers, and a null where a field may simply be left out.
-fn tidy(schema: &mut Value) {
+/// Takes out what only Rust knows: sizes of numbers.
+pub(super) fn drop_sizes(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.remove("default");
+            if object.get("format").and_then(Value::as_str).is_some_and(is_size) {
+                object.remove("format");
+            }
+            for (word, inner) in object.iter_mut() {
+                match inner {
+                    // Names of fields, which may be words of schemas, too.
+                    Value::Object(fields) if word == "properties" => fields.values_mut().for_each(drop_sizes),
+                    _ => drop_sizes(inner),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(drop_sizes),
+        _ => {}
+    }
+}
+
+/// Takes out a null where a field may simply be left out.
+pub(super) fn tidy(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         if let Value::Array(list) = schema {
             list.iter_mut().for_each(tidy);
         }
         return;
     };
-    object.remove("default");
-    if object.get("format").and_then(Value::as_str).is_some_and(is_size) {
-        object.remove("format");
-    }
     let required = object.get("required").cloned().unwrap_or_default();
     let is_required = |field: &str| {
         required

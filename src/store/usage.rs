@@ -1,10 +1,10 @@
 //! What answers took, and what the provider is still to be asked about.
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::ids::{RunId, SessionId, SessionKey, UserId};
+use crate::protocol::body::DailyUsage;
 
 /// How often the provider is asked about one try at most.
 const MAX_TRIES: i32 = 6;
@@ -31,25 +31,6 @@ pub struct Reconciled {
     pub output_tokens: i64,
     /// Money, in US dollars.
     pub cost_usd: Option<f64>,
-}
-
-/// What a user spent on one day with one model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DailyUsage {
-    /// The day, in UTC: `2026-11-21`.
-    pub day: String,
-    /// The model that answered.
-    pub model: Option<String>,
-    /// Tries at answers.
-    pub answers: i64,
-    /// Tokens of the prompts.
-    pub input_tokens: i64,
-    /// Tokens of the answers.
-    pub output_tokens: i64,
-    /// What the provider charged, in US dollars.
-    pub cost_usd: f64,
-    /// Tries whose cost is not known.
-    pub answers_without_cost: i64,
 }
 
 impl Store {

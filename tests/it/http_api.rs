@@ -1,5 +1,6 @@
 //! The HTTP interface beside the socket: the same sessions and messages, by request.
 
+mod documents;
 mod edges;
 
 use serde_json::{Value, json};
