@@ -27,6 +27,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::JsonLines, Self::Markdown];
+
     /// The format of this name: `jsonl` or `markdown`.
     pub fn named(name: &str) -> Option<Self> {
         match name {

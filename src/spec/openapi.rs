@@ -7,6 +7,7 @@ use super::flatten::Object;
 use super::frames::drop_sizes;
 use super::operations::{Content, Need, Operation, operations};
 use crate::protocol::body::ProblemDocument;
+use crate::service::export::Format;
 
 /// Where schemas of `OpenAPI` and `AsyncAPI` stand.
 const COMPONENTS: &str = "#/components/schemas/";
@@ -106,10 +107,7 @@ impl Types {
         for (status, content) in &operation.answers {
             let content = match content {
                 Content::Json(of) => Some(json!({ "application/json": { "schema": self.answer(*of) } })),
-                Content::File => Some(json!({
-                    "application/x-ndjson": { "schema": { "type": "string" } },
-                    "text/markdown": { "schema": { "type": "string" } },
-                })),
+                Content::File => Some(Format::ALL.map(file).into_iter().collect::<Object>().into()),
                 Content::Document => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
                 Content::Nothing => None,
             };
@@ -164,6 +162,12 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         }
     }
     all
+}
+
+/// A format of a file, without the charset: that is no part of what it is.
+fn file(format: Format) -> (String, Value) {
+    let kind = format.content_type().split(';').next().unwrap_or_default();
+    (kind.to_owned(), json!({ "schema": { "type": "string" } }))
 }
 
 /// A field of the query. A null cannot be said there.
