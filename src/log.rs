@@ -143,6 +143,17 @@ pub struct Claimed {
     pub answer_id: MessageId,
     /// The model that the query asked for.
     pub model: Option<String>,
+    /// The session's own settings when the run was claimed; `None` where the claim did not read them.
+    pub session: Option<SessionSettings>,
+}
+
+/// What of a session decides about its prompts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// The model sees only turns asked after this place (`clear`).
+    pub context_after: Seq,
+    /// The model chosen for this session.
+    pub model: Option<String>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A turn is a query with its latest usable answer; it is taken whole or not at all, so a cut never separates an answer
 //! from its question. Pure. `runs` calls it and records what it chose; `llm` sends it.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use crate::ids::{MessageId, Seq};
@@ -72,11 +73,17 @@ struct Turn<'a> {
 ///
 /// `context_after`: turns asked at or before it are out (`clear`). Queries that have not run and turns without usable
 /// text are left out. For a regenerated query, turns that ran after it are out: the prompt ends at that query.
-pub fn build(recent: &[Message], query: &Message, context_after: Seq, window: &Window) -> Prompt {
+pub fn build<M: Borrow<Message>>(
+    recent: &[M],
+    query: &Message,
+    context_after: Seq,
+    window: &Window,
+) -> Prompt {
     let mut tokens = estimate_tokens(&window.system) + estimate_tokens(&query.content);
     let mut room = window.max_messages;
     let mut chosen: Vec<&Turn<'_>> = Vec::new();
-    let turns = turns(recent, query, context_after);
+    let recent: Vec<&Message> = recent.iter().map(Borrow::borrow).collect();
+    let turns = turns(&recent, query, context_after);
     for turn in turns.iter().rev() {
         let cost: usize = turn
             .messages
@@ -108,9 +115,10 @@ pub fn build(recent: &[Message], query: &Message, context_after: Seq, window: &W
 }
 
 /// The finished turns before a query, in the order in which they ran.
-fn turns<'a>(recent: &'a [Message], query: &Message, context_after: Seq) -> Vec<Turn<'a>> {
-    let queries: HashMap<MessageId, &Message> = recent
+fn turns<'a>(recent: &[&'a Message], query: &Message, context_after: Seq) -> Vec<Turn<'a>> {
+    let queries: HashMap<MessageId, &'a Message> = recent
         .iter()
+        .copied()
         .filter(|message| message.role == Role::User && message.seq > context_after)
         .map(|message| (message.message_id, message))
         .collect();
@@ -119,7 +127,7 @@ fn turns<'a>(recent: &'a [Message], query: &Message, context_after: Seq) -> Vec<
         .find(|message| message.role == Role::Assistant && message.in_reply_to == Some(query.message_id))
         .map_or(Seq(i64::MAX), |first_answer| first_answer.seq);
     let mut turns: Vec<Turn<'a>> = Vec::new();
-    for message in recent.iter().filter(|message| message.seq > context_after) {
+    for message in recent.iter().copied().filter(|message| message.seq > context_after) {
         match message.role {
             Role::Notification if message.seq < ran_before => {
                 turns.push(Turn {

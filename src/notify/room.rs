@@ -13,8 +13,9 @@ use crate::log::{Message, Role, title_of};
 use crate::protocol::close::CloseReason;
 use crate::session::replay::{Answer, Cursor, Step, Tail};
 
-/// Messages that a room keeps for connections that are a little behind; older ones are read from the store.
-const TAIL_MESSAGES: usize = 32;
+/// Messages that a room keeps: for connections that are a little behind, and for the next prompt, which of the default
+/// length needs 114 of them. Older ones are read from the store.
+const TAIL_MESSAGES: usize = 128;
 
 /// How many ended runs a room remembers.
 const ENDED_KEPT: usize = 4;
@@ -196,6 +197,23 @@ impl Room {
         state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
         ring(&state.members);
         state.tail.has_gap()
+    }
+
+    /// The newest `count` messages of the log, or all that there are; `None` where memory does not hold as many, or not yet
+    /// the one at `upto`.
+    pub fn recent(&self, upto: Seq, count: usize) -> Option<Vec<Arc<Message>>> {
+        let state = self.state();
+        if !state.loaded || state.tail.head() < upto {
+            return None;
+        }
+        state.tail.newest(count, state.first)
+    }
+
+    /// Keeps messages that were read from the store, for the next who needs them.
+    pub fn remember(&self, older: &[Arc<Message>]) {
+        let mut state = self.state();
+        state.tail.remember(older);
+        state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
     }
 
     /// A run of this process begins: its text will be written here.

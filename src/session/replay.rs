@@ -124,6 +124,26 @@ impl Tail {
         }
     }
 
+    /// The newest messages, `count` of them or all since `first`; `None` where memory does not hold as many.
+    pub fn newest(&self, count: usize, first: Seq) -> Option<Vec<Arc<Message>>> {
+        let missing = count.saturating_sub(self.messages.len());
+        if missing > 0 && self.base() >= first {
+            return None;
+        }
+        let skip = self.messages.len().saturating_sub(count);
+        Some(self.messages.iter().skip(skip).cloned().collect())
+    }
+
+    /// Takes messages that are older than those in memory, as far as they join them.
+    pub fn remember(&mut self, older: &[Arc<Message>]) {
+        for message in older.iter().rev() {
+            if message.seq == self.base() && message.seq > Seq::START {
+                self.bytes += message.size_bytes();
+                self.messages.push_front(Arc::clone(message));
+            }
+        }
+    }
+
     fn get(&self, seq: Seq) -> Option<&Arc<Message>> {
         let index = usize::try_from(seq.0 - self.base().0 - 1).ok()?;
         self.messages.get(index)

@@ -36,6 +36,15 @@ const QUEUE: usize = 4096;
 /// How long one try may take: a connection that is stalled, not broken, never answers.
 const TRY_WITHIN: Duration = Duration::from_secs(5);
 
+/// How the writer's connection plans: each statement once, and as what it is, look-ups by key, also where the tables are small
+/// on that day. Planning anew took longer than the batch.
+const PLANNING: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+];
+
 /// How long an append is tried again while the database is away.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -352,7 +361,7 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
         repeated: bool,
     ) -> Result<Vec<super::batch::Row>, StoreError> {
         if self.connection.is_none() {
-            self.connection = Some(self.store.options().connect().await?);
+            self.connection = Some(self.store.options().clone().options(PLANNING).connect().await?);
         }
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Stopping);

@@ -1,6 +1,6 @@
 //! One batch of the group commit: its arrays, its statement, and what each row's answer means.
 //!
-//! Only `append` calls it. The statement is the function `agent.append`; its migration says how it decides.
+//! Only `append` calls it. The statement is the function `agent.append_batch`; its migration says how it decides.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use uuid::Uuid;
 use super::StoreError;
 use super::append::{Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome};
 use super::chunks::PromptRecord;
-use crate::ids::{Fence, MessageId, NodeId, RunId, Seq};
-use crate::log::{AnswerState, Claimed, Message, Role, title_of};
+use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionKey};
+use crate::log::{AnswerState, Claimed, Message, Role, SessionSettings, title_of};
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::text::Timestamp;
 
 /// What the database says of one item.
 #[derive(Debug)]
 pub(super) struct Row {
-    kind: String,
+    is_answer: bool,
     ord: i64,
     outcome: String,
     seq: Option<i64>,
     message_id: Option<Uuid>,
     run_id: Option<Uuid>,
     queue_position: Option<i32>,
-    fence: Option<i64>,
-    attempt: Option<i32>,
     created_at: time::OffsetDateTime,
     watchers: Option<Vec<i32>>,
     other_node: Option<i32>,
-    next_run_id: Option<Uuid>,
-    next_query_id: Option<Uuid>,
-    next_query_seq: Option<i64>,
-    next_answer_id: Option<Uuid>,
-    next_model: Option<String>,
-    next_fence: Option<i64>,
-    next_attempt: Option<i32>,
+    start_run_id: Option<Uuid>,
+    start_query_id: Option<Uuid>,
+    start_query_seq: Option<i64>,
+    start_answer_id: Option<Uuid>,
+    start_model: Option<String>,
+    start_fence: Option<i64>,
+    start_attempt: Option<i32>,
+    context_after: Option<i64>,
+    session_model: Option<String>,
 }
 
 fn split(batch: &[Item]) -> (Vec<&NewQuery>, Vec<&NewAnswer>) {
@@ -84,11 +84,11 @@ pub(super) async fn execute(
     let rows = sqlx::query_as!(
         Row,
         r#"
-        SELECT kind AS "kind!", ord AS "ord!", outcome AS "outcome!", seq, message_id, run_id, queue_position, fence, attempt,
-               created_at AS "created_at!", watchers, other_node, next_run_id, next_query_id, next_query_seq, next_answer_id,
-               next_model, next_fence, next_attempt
-        FROM agent.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-                          $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
+        SELECT is_answer AS "is_answer!", ord AS "ord!", outcome AS "outcome!", seq, message_id, run_id, queue_position,
+               created_at AS "created_at!", watchers, other_node, start_run_id, start_query_id, start_query_seq,
+               start_answer_id, start_model, start_fence, start_attempt, context_after, session_model
+        FROM agent.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+                                $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)
         "#,
         node.0,
         i32::try_from(limits.max_queue).unwrap_or(i32::MAX),
@@ -132,14 +132,7 @@ pub(super) async fn execute(
 
 /// Tells the commits, then answers the callers.
 pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commit)) {
-    let (mut queries, mut answers) = (Vec::new(), Vec::new());
-    for row in rows {
-        if row.kind == "query" {
-            queries.push(row);
-        } else {
-            answers.push(row);
-        }
-    }
+    let (mut answers, mut queries): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.is_answer);
     queries.sort_by_key(|row| row.ord);
     answers.sort_by_key(|row| row.ord);
     let (mut queries, mut answers) = (queries.into_iter(), answers.into_iter());
@@ -167,7 +160,7 @@ pub(super) fn settle(batch: Vec<Item>, rows: Vec<Row>, committed: &impl Fn(Commi
 fn missing_row() -> StoreError {
     StoreError::Inconsistent {
         table: "append",
-        column: "ord",
+        column: "outcome",
     }
 }
 
@@ -205,16 +198,7 @@ fn settle_query(query: NewQuery, row: Row, committed: &impl Fn(Commit)) -> Resul
     if accepted.duplicate {
         return Ok(QueryOutcome::Accepted(accepted));
     }
-    let start = row.fence.map(|fence| Claimed {
-        key: query.key.clone(),
-        run_id: accepted.run_id,
-        fence: Fence(fence),
-        attempt: count(row.attempt),
-        query_id: accepted.message_id,
-        query_seq: accepted.seq,
-        answer_id: query.answer_id,
-        model: query.model.clone(),
-    });
+    let start = started(&query.key, &row)?;
     committed(Commit {
         message: Arc::new(user_message(&query, &accepted)),
         key: query.key,
@@ -256,7 +240,7 @@ fn settle_answer(
         "missing" => return Ok(AnswerOutcome::Missing),
         _ => return Ok(AnswerOutcome::Fenced),
     }
-    let next = next_run(&answer, &row)?;
+    let next = started(&answer.run.key, &row)?;
     let run = answer.run;
     let message = Arc::new(Message {
         session_id: run.key.session_id,
@@ -286,18 +270,23 @@ fn settle_answer(
     Ok(AnswerOutcome::Stored(message))
 }
 
-fn next_run(answer: &NewAnswer, row: &Row) -> Result<Option<Claimed>, StoreError> {
-    let Some(run_id) = row.next_run_id else {
+/// The run that this process begins with a commit: a query's own, or the session's next after an answer.
+fn started(key: &SessionKey, row: &Row) -> Result<Option<Claimed>, StoreError> {
+    let Some(run_id) = row.start_run_id else {
         return Ok(None);
     };
     Ok(Some(Claimed {
-        key: answer.run.key.clone(),
+        key: key.clone(),
         run_id: RunId(run_id),
-        fence: Fence(row.next_fence.ok_or_else(|| missing("next_fence"))?),
-        attempt: count(row.next_attempt),
-        query_id: MessageId(row.next_query_id.ok_or_else(|| missing("next_query_id"))?),
-        query_seq: Seq(row.next_query_seq.ok_or_else(|| missing("next_query_seq"))?),
-        answer_id: MessageId(row.next_answer_id.ok_or_else(|| missing("next_answer_id"))?),
-        model: row.next_model.clone(),
+        fence: Fence(row.start_fence.ok_or_else(|| missing("start_fence"))?),
+        attempt: count(row.start_attempt),
+        query_id: MessageId(row.start_query_id.ok_or_else(|| missing("start_query_id"))?),
+        query_seq: Seq(row.start_query_seq.ok_or_else(|| missing("start_query_seq"))?),
+        answer_id: MessageId(row.start_answer_id.ok_or_else(|| missing("start_answer_id"))?),
+        model: row.start_model.clone(),
+        session: row.context_after.map(|after| SessionSettings {
+            context_after: Seq(after),
+            model: row.session_model.clone(),
+        }),
     }))
 }

@@ -157,6 +157,7 @@ impl Store {
                     query_seq: Seq(row.query_seq),
                     answer_id: MessageId(row.answer_message_id),
                     model: row.requested_model,
+                    session: None,
                 };
                 Ok((run, nodes(row.watchers)))
             })
@@ -295,6 +296,7 @@ impl Store {
                     query_seq: Seq(row.query_seq),
                     answer_id: MessageId(row.answer_message_id),
                     model: row.requested_model,
+                    session: None,
                 })
             })
             .collect()

@@ -45,6 +45,7 @@ async fn left_behind(database: &TestDatabase, attempt: u32) -> Left {
         query_seq: Seq(1),
         answer_id: MessageId::new(),
         model: None,
+        session: None,
     };
     let left = Left { pool, node, run };
     left.execute(
@@ -380,6 +381,7 @@ async fn claimed(database: &TestDatabase, session: &str) -> Claimed {
         query_seq: Seq(1),
         answer_id: MessageId(answer),
         model: None,
+        session: None,
     }
 }
 
