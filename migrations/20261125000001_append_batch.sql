@@ -70,8 +70,7 @@ LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     q            record;
     a            record;
-    known        record;
-    is_known     boolean;
+    known_seq    bigint;
     message      agent.messages;
     run          agent.runs;
     session      agent.sessions;
@@ -92,227 +91,215 @@ BEGIN
     ORDER BY s.user_id, s.session_id
     FOR UPDATE OF s;
 
-    is_answer := false;
-    FOR q IN
-        SELECT x.*, s.session_id IS NOT NULL AS found, s.last_seq, s.active_run_id, s.fence, s.watchers, s.context_after_seq,
-               s.model AS session_model,
-               (SELECT count(*) FROM agent.runs AS r
-                WHERE r.user_id = x.user_id AND r.session_id = x.session_id AND r.state = 'queued') AS waiting,
-               (SELECT count(*) FROM agent.runs AS r
-                WHERE p_max_runs > 0 AND r.user_id = x.user_id AND r.state = 'running') AS running
-        FROM unnest(q_user, q_session, q_message, q_client, q_content, q_metadata, q_title, q_run, q_answer, q_model,
-                    q_priority, q_on_busy, q_start)
-             WITH ORDINALITY AS x (user_id, session_id, message_id, client_id, content, metadata, title, run_id, answer_id,
-                                   model, priority, on_busy, may_start, ord)
-        LEFT JOIN agent.sessions AS s ON s.user_id = x.user_id AND s.session_id = x.session_id
-        WHERE cardinality(q_user) > 0
-    LOOP
-        ord := q.ord; seq := NULL; message_id := q.message_id; run_id := q.run_id; queue_position := 0;
-        created_at := date_trunc('milliseconds', clock_timestamp());
-        watchers := q.watchers; other_node := NULL; start_run_id := NULL;
-        context_after := q.context_after_seq; session_model := q.session_model;
-        IF NOT q.found THEN
-            outcome := 'missing';
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
+    IF cardinality(q_user) > 0 THEN
+        is_answer := false;
+        -- Only keys are unnested, and the rest taken by its place: a column of unnest costs more than a look-up.
+        FOR q IN
+            SELECT x.ord, x.user_id, x.session_id, x.client_id, s.session_id IS NOT NULL AS found, s.last_seq, s.active_run_id,
+                   s.fence, s.watchers, s.context_after_seq, s.model AS session_model,
+                   m.seq AS known_seq, m.message_id AS known_message, m.run_id AS known_run, m.content AS known_content,
+                   m.created_at AS known_at,
+                   (SELECT count(*) FROM agent.runs AS r
+                    WHERE r.user_id = x.user_id AND r.session_id = x.session_id AND r.state = 'queued') AS waiting,
+                   (SELECT count(*) FROM agent.runs AS r
+                    WHERE p_max_runs > 0 AND r.user_id = x.user_id AND r.state = 'running') AS running
+            FROM unnest(q_user, q_session, q_client) WITH ORDINALITY AS x (user_id, session_id, client_id, ord)
+            LEFT JOIN agent.sessions AS s ON s.user_id = x.user_id AND s.session_id = x.session_id
+            LEFT JOIN agent.messages AS m ON m.user_id = x.user_id AND m.session_id = x.session_id AND m.client_id = x.client_id
+        LOOP
+            ord := q.ord; seq := NULL; message_id := q_message[q.ord]; run_id := q_run[q.ord]; queue_position := 0;
+            created_at := date_trunc('milliseconds', clock_timestamp());
+            watchers := q.watchers; other_node := NULL; start_run_id := NULL;
+            context_after := q.context_after_seq; session_model := q.session_model;
+            IF NOT q.found THEN
+                outcome := 'missing';
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
 
-        -- Was it stored before?
-        is_known := false;
-        IF q.client_id IS NOT NULL THEN
-            SELECT m.seq, m.message_id, m.run_id, m.content, m.created_at INTO known
-            FROM agent.messages AS m
-            WHERE m.user_id = q.user_id AND m.session_id = q.session_id AND m.client_id = q.client_id;
-            is_known := FOUND;
-        ELSIF p_retry THEN
-            SELECT m.seq, m.message_id, m.run_id, m.content, m.created_at INTO known
-            FROM agent.messages AS m
-            WHERE m.user_id = q.user_id AND m.session_id = q.session_id AND m.seq > q.last_seq - 1000
-              AND m.message_id = q.message_id;
-            is_known := FOUND;
-        END IF;
-        IF is_known THEN
-            outcome := CASE WHEN known.message_id = q.message_id THEN 'appended'
-                            WHEN known.content = q.content THEN 'duplicate'
-                            ELSE 'conflict' END;
-            seq := known.seq; message_id := known.message_id; run_id := known.run_id; created_at := known.created_at;
-            SELECT count(*) INTO queue_position
-            FROM agent.runs AS k
-            JOIN agent.runs AS r ON r.user_id = k.user_id AND r.session_id = k.session_id AND r.state = 'queued'
-             AND (r.priority, r.queue_order, r.run_id) <= (k.priority, k.queue_order, k.run_id)
-            WHERE k.user_id = q.user_id AND k.session_id = q.session_id AND k.run_id = known.run_id AND k.state = 'queued';
-            IF outcome = 'appended' THEN
-                -- A batch whose outcome was unknown is repeated: the run that its first execution started here.
+            -- Was it stored before? Under the client's id, or by the first execution of this batch.
+            IF p_retry AND q.client_id IS NULL THEN
+                SELECT m.seq, m.message_id, m.run_id, m.content, m.created_at
+                INTO q.known_seq, q.known_message, q.known_run, q.known_content, q.known_at
+                FROM agent.messages AS m
+                WHERE m.user_id = q.user_id AND m.session_id = q.session_id AND m.seq > q.last_seq - 1000
+                  AND m.message_id = q_message[q.ord];
+            END IF;
+            IF q.known_seq IS NOT NULL THEN
+                outcome := CASE WHEN q.known_message = q_message[q.ord] THEN 'appended'
+                                WHEN q.known_content = q_content[q.ord] THEN 'duplicate'
+                                ELSE 'conflict' END;
+                seq := q.known_seq; message_id := q.known_message; run_id := q.known_run; created_at := q.known_at;
+                SELECT count(*) INTO queue_position
+                FROM agent.runs AS k
+                JOIN agent.runs AS r ON r.user_id = k.user_id AND r.session_id = k.session_id AND r.state = 'queued'
+                 AND (r.priority, r.queue_order, r.run_id) <= (k.priority, k.queue_order, k.run_id)
+                WHERE k.user_id = q.user_id AND k.session_id = q.session_id AND k.run_id = q.known_run AND k.state = 'queued';
+                IF outcome = 'appended' THEN
+                    -- A batch whose outcome was unknown is repeated: the run that its first execution started here.
+                    SELECT r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model, r.fence, r.attempt
+                    INTO start_run_id, start_query_id, start_query_seq, start_answer_id, start_model, start_fence, start_attempt
+                    FROM agent.runs AS r
+                    WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.run_id = q.known_run
+                      AND r.state = 'running' AND r.node_id = p_node;
+                END IF;
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+
+            -- May it be stored?
+            outcome := CASE
+                WHEN q_on_busy[q.ord] = 'reject' AND (q.active_run_id IS NOT NULL OR q.waiting > 0) THEN 'busy'
+                WHEN p_max_queue > 0 AND q.waiting >= p_max_queue THEN 'queue_full'
+                ELSE 'appended'
+            END;
+            IF outcome <> 'appended' THEN
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+
+            seq := q.last_seq + 1;
+            message.user_id := q.user_id; message.session_id := q.session_id; message.seq := seq;
+            message.message_id := q_message[q.ord]; message.client_id := q.client_id; message.role := 'user';
+            message.content := q_content[q.ord]; message.state := 'complete'; message.run_id := q_run[q.ord];
+            message.metadata := q_metadata[q.ord]; message.created_at := created_at;
+            new_messages := new_messages || message;
+
+            run.user_id := q.user_id; run.session_id := q.session_id; run.run_id := q_run[q.ord];
+            run.query_message_id := q_message[q.ord]; run.query_seq := seq; run.answer_message_id := q_answer[q.ord];
+            run.requested_model := q_model[q.ord]; run.queued_at := created_at;
+            session.user_id := q.user_id; session.session_id := q.session_id; session.last_seq := seq;
+            session.stored_bytes := octet_length(q_content[q.ord]); session.title := q_title[q.ord]; session.last_activity_at := created_at;
+            IF q_start[q.ord] AND q.active_run_id IS NULL AND q.waiting = 0
+               AND (p_max_runs = 0 OR q.running + cardinality(array_positions(started, q.user_id)) < p_max_runs) THEN
+                started := started || q.user_id;
+                start_run_id := q_run[q.ord]; start_query_id := q_message[q.ord]; start_query_seq := seq; start_answer_id := q_answer[q.ord];
+                start_model := q_model[q.ord]; start_fence := q.fence + 1; start_attempt := 1;
+                run.state := 'running'; run.attempt := 1; run.fence := start_fence; run.node_id := p_node;
+                run.started_at := created_at; run.priority := q_priority[q.ord]; run.queue_order := seq;
+                session.active_run_id := q_run[q.ord]; session.fence := start_fence;
+            ELSE
+                run.state := 'queued'; run.attempt := 0; run.fence := 0; run.node_id := NULL; run.started_at := NULL;
+                run.priority := CASE WHEN q_on_busy[q.ord] = 'interrupt' THEN 0 ELSE q_priority[q.ord] END;
+                run.queue_order := CASE WHEN q_on_busy[q.ord] = 'interrupt' THEN -seq ELSE seq END;
+                session.active_run_id := q.active_run_id; session.fence := q.fence;
+                SELECT 1 + count(*) INTO queue_position
+                FROM agent.runs AS r
+                WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.state = 'queued'
+                  AND (r.priority, r.queue_order, r.run_id) < (run.priority, run.queue_order, run.run_id);
+                IF q_on_busy[q.ord] = 'interrupt' THEN
+                    UPDATE agent.runs AS r
+                    SET cancel_requested_at = coalesce(r.cancel_requested_at, clock_timestamp())
+                    WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.run_id = q.active_run_id
+                    RETURNING r.node_id INTO other_node;
+                END IF;
+            END IF;
+            new_runs := new_runs || run;
+            changed := changed || session;
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+
+    IF cardinality(a_user) > 0 THEN
+        is_answer := true;
+        message := NULL; session := NULL; run := NULL;
+        FOR a IN
+            SELECT x.ord, x.user_id, x.session_id, x.run_id, s.session_id IS NOT NULL AS found, s.last_seq, s.active_run_id,
+                   s.fence AS session_fence, s.watchers, s.context_after_seq, s.model AS session_model, r.state AS run_state,
+                   r.fence AS run_fence, r.answer_message_id, r.query_message_id, r.attempt, r.provider_generation_id,
+                   r.prompt_tokens, r.prompt_seqs, r.first_token_at,
+                   EXISTS (SELECT 1 FROM agent.runs AS w
+                           WHERE w.user_id = x.user_id AND w.session_id = x.session_id AND w.state = 'queued') AS waits
+            FROM unnest(a_user, a_session, a_run) WITH ORDINALITY AS x (user_id, session_id, run_id, ord)
+            LEFT JOIN agent.sessions AS s ON s.user_id = x.user_id AND s.session_id = x.session_id
+            LEFT JOIN agent.runs AS r ON r.user_id = x.user_id AND r.session_id = x.session_id AND r.run_id = x.run_id
+        LOOP
+            ord := a.ord; seq := NULL; message_id := a.answer_message_id; run_id := a.run_id; queue_position := 0;
+            created_at := date_trunc('milliseconds', clock_timestamp());
+            watchers := a.watchers; other_node := NULL; start_run_id := NULL;
+            context_after := a.context_after_seq; session_model := a.session_model;
+            IF NOT a.found THEN
+                outcome := 'missing';
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+
+            known_seq := NULL;
+            IF p_retry AND a.run_fence = a_fence[a.ord] THEN
+                SELECT m.seq, m.created_at INTO known_seq, created_at
+                FROM agent.messages AS m
+                WHERE m.user_id = a.user_id AND m.session_id = a.session_id AND m.seq > a.last_seq - 1000
+                  AND m.message_id = a.answer_message_id;
+            END IF;
+            IF known_seq IS NOT NULL THEN
+                -- Stored by this batch's first execution, which may have started the session's next run as well.
+                outcome := 'appended'; seq := known_seq;
                 SELECT r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model, r.fence, r.attempt
                 INTO start_run_id, start_query_id, start_query_seq, start_answer_id, start_model, start_fence, start_attempt
                 FROM agent.runs AS r
-                WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.run_id = known.run_id
-                  AND r.state = 'running' AND r.node_id = p_node;
+                WHERE r.user_id = a.user_id AND r.session_id = a.session_id AND r.state = 'running' AND r.node_id = p_node;
+                RETURN NEXT;
+                CONTINUE;
             END IF;
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
+            IF a.run_state IS DISTINCT FROM 'running' OR a.run_fence <> a_fence[a.ord] OR a.active_run_id IS DISTINCT FROM a.run_id THEN
+                outcome := 'fenced';
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
 
-        -- May it be stored?
-        outcome := CASE
-            WHEN q.on_busy = 'reject' AND (q.active_run_id IS NOT NULL OR q.waiting > 0) THEN 'busy'
-            WHEN p_max_queue > 0 AND q.waiting >= p_max_queue THEN 'queue_full'
-            ELSE 'appended'
-        END;
-        IF outcome <> 'appended' THEN
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
+            -- The look for what was stored before may have emptied it.
+            outcome := 'appended'; seq := a.last_seq + 1; created_at := date_trunc('milliseconds', clock_timestamp());
+            message.user_id := a.user_id; message.session_id := a.session_id; message.seq := seq;
+            message.message_id := a.answer_message_id; message.role := 'assistant'; message.content := a_content[a.ord];
+            message.state := a_state[a.ord]; message.in_reply_to := a.query_message_id; message.run_id := a.run_id;
+            message.model := a_model[a.ord]; message.finish_reason := a_finish_reason[a.ord]; message.error_code := a_error_code[a.ord];
+            message.input_tokens := a_input_tokens[a.ord]; message.output_tokens := a_output_tokens[a.ord]; message.cost_usd := a_cost[a.ord];
+            message.created_at := created_at;
+            new_messages := new_messages || message;
 
-        seq := q.last_seq + 1;
-        message.user_id := q.user_id; message.session_id := q.session_id; message.seq := seq;
-        message.message_id := q.message_id; message.client_id := q.client_id; message.role := 'user';
-        message.content := q.content; message.state := 'complete'; message.run_id := q.run_id;
-        message.metadata := q.metadata; message.created_at := created_at;
-        new_messages := new_messages || message;
+            run.user_id := a.user_id; run.session_id := a.session_id; run.run_id := a.run_id; run.state := a_state[a.ord];
+            run.model := a_model[a.ord]; run.finish_reason := a_finish_reason[a.ord]; run.error_code := a_error_code[a.ord];
+            run.provider_generation_id := coalesce(a_generation[a.ord], a.provider_generation_id); run.prompt_seqs := coalesce(a_prompt[a.ord]::bigint[], a.prompt_seqs);
+            run.prompt_tokens := coalesce(a_prompt_tokens[a.ord], a.prompt_tokens); run.first_token_at := coalesce(a_first_token[a.ord], a.first_token_at); run.ended_at := created_at;
+            ended_runs := ended_runs || run;
 
-        run.user_id := q.user_id; run.session_id := q.session_id; run.run_id := q.run_id;
-        run.query_message_id := q.message_id; run.query_seq := seq; run.answer_message_id := q.answer_id;
-        run.requested_model := q.model; run.queued_at := created_at;
-        session.user_id := q.user_id; session.session_id := q.session_id; session.last_seq := seq;
-        session.stored_bytes := octet_length(q.content); session.title := q.title; session.last_activity_at := created_at;
-        IF q.may_start AND q.active_run_id IS NULL AND q.waiting = 0
-           AND (p_max_runs = 0 OR q.running + cardinality(array_positions(started, q.user_id)) < p_max_runs) THEN
-            started := started || q.user_id;
-            start_run_id := q.run_id; start_query_id := q.message_id; start_query_seq := seq; start_answer_id := q.answer_id;
-            start_model := q.model; start_fence := q.fence + 1; start_attempt := 1;
-            run.state := 'running'; run.attempt := 1; run.fence := start_fence; run.node_id := p_node;
-            run.started_at := created_at; run.priority := q.priority; run.queue_order := seq;
-            session.active_run_id := q.run_id; session.fence := start_fence;
-        ELSE
-            run.state := 'queued'; run.attempt := 0; run.fence := 0; run.node_id := NULL; run.started_at := NULL;
-            run.priority := CASE WHEN q.on_busy = 'interrupt' THEN 0 ELSE q.priority END;
-            run.queue_order := CASE WHEN q.on_busy = 'interrupt' THEN -seq ELSE seq END;
-            session.active_run_id := q.active_run_id; session.fence := q.fence;
-            SELECT 1 + count(*) INTO queue_position
-            FROM agent.runs AS r
-            WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.state = 'queued'
-              AND (r.priority, r.queue_order, r.run_id) < (run.priority, run.queue_order, run.run_id);
-            IF q.on_busy = 'interrupt' THEN
+            -- Without the provider's own count the try is estimated, and the provider asked later where it can be.
+            IF a_input_tokens[a.ord] IS NOT NULL OR coalesce(a_generation[a.ord], a.provider_generation_id) IS NOT NULL OR a_content[a.ord] <> '' THEN
+                took.user_id := a.user_id; took.session_id := a.session_id; took.run_id := a.run_id; took.attempt := a.attempt;
+                took.model := a_model[a.ord]; took.provider_generation_id := coalesce(a_generation[a.ord], a.provider_generation_id); took.cost_usd := a_cost[a.ord];
+                took.source := CASE WHEN a_input_tokens[a.ord] IS NULL THEN 'estimated' ELSE 'provider' END;
+                took.input_tokens := coalesce(a_input_tokens[a.ord], coalesce(a_prompt_tokens[a.ord], a.prompt_tokens));
+                took.output_tokens := coalesce(a_output_tokens[a.ord], ceil(octet_length(a_content[a.ord]) / 4.0));
+                took.reconcile_at := CASE WHEN a_input_tokens[a.ord] IS NULL AND coalesce(a_generation[a.ord], a.provider_generation_id) IS NOT NULL
+                                          THEN created_at + interval '2 seconds' END;
+                took.created_at := created_at;
+                new_usage := new_usage || took;
+            END IF;
+
+            session.user_id := a.user_id; session.session_id := a.session_id; session.last_seq := seq;
+            session.stored_bytes := octet_length(a_content[a.ord]); session.last_activity_at := created_at;
+            session.active_run_id := NULL; session.fence := a.session_fence;
+            IF a_chain[a.ord] AND a.waits THEN
+                -- One run of a session runs at a time: the one that ends makes room first; the rest of its end is written below.
                 UPDATE agent.runs AS r
-                SET cancel_requested_at = coalesce(r.cancel_requested_at, clock_timestamp())
-                WHERE r.user_id = q.user_id AND r.session_id = q.session_id AND r.run_id = q.active_run_id
-                RETURNING r.node_id INTO other_node;
+                SET state = a_state[a.ord]
+                WHERE r.user_id = a.user_id AND r.session_id = a.session_id AND r.run_id = a.run_id;
+                UPDATE agent.runs AS r
+                SET state = 'running', attempt = r.attempt + 1, fence = a.session_fence + 1, node_id = p_node,
+                    started_at = created_at
+                WHERE r.user_id = a.user_id AND r.session_id = a.session_id
+                  AND r.run_id = (SELECT w.run_id FROM agent.runs AS w
+                                  WHERE w.user_id = a.user_id AND w.session_id = a.session_id AND w.state = 'queued'
+                                  ORDER BY w.priority, w.queue_order, w.run_id
+                                  LIMIT 1)
+                RETURNING r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model, r.fence, r.attempt
+                INTO start_run_id, start_query_id, start_query_seq, start_answer_id, start_model, start_fence, start_attempt;
+                session.active_run_id := start_run_id; session.fence := start_fence;
             END IF;
-        END IF;
-        new_runs := new_runs || run;
-        changed := changed || session;
-        RETURN NEXT;
-    END LOOP;
-
-    is_answer := true;
-    message := NULL; session := NULL; run := NULL;
-    FOR a IN
-        SELECT x.*, s.session_id IS NOT NULL AS found, s.last_seq, s.active_run_id, s.fence AS session_fence, s.watchers,
-               s.context_after_seq, s.model AS session_model, r.state AS run_state, r.fence AS run_fence,
-               r.answer_message_id, r.query_message_id, r.attempt,
-               coalesce(x.generation_id, r.provider_generation_id) AS known_generation_id,
-               coalesce(x.prompt_tokens, r.prompt_tokens) AS known_prompt_tokens,
-               coalesce(x.prompt::bigint[], r.prompt_seqs) AS prompt_seqs,
-               coalesce(x.first_token_at, r.first_token_at) AS first_text_at,
-               x.chain AND EXISTS (SELECT 1 FROM agent.runs AS w
-                                   WHERE w.user_id = x.user_id AND w.session_id = x.session_id AND w.state = 'queued')
-                   AS chains
-        FROM unnest(a_user, a_session, a_run, a_fence, a_content, a_state, a_model, a_finish_reason, a_error_code,
-                    a_generation, a_input_tokens, a_output_tokens, a_cost, a_prompt, a_prompt_tokens, a_first_token,
-                    a_chain)
-             WITH ORDINALITY AS x (user_id, session_id, run_id, fence, content, state, model, finish_reason, error_code,
-                                   generation_id, input_tokens, output_tokens, cost, prompt, prompt_tokens, first_token_at,
-                                   chain, ord)
-        LEFT JOIN agent.sessions AS s ON s.user_id = x.user_id AND s.session_id = x.session_id
-        LEFT JOIN agent.runs AS r ON r.user_id = x.user_id AND r.session_id = x.session_id AND r.run_id = x.run_id
-        WHERE cardinality(a_user) > 0
-    LOOP
-        ord := a.ord; seq := NULL; message_id := a.answer_message_id; run_id := a.run_id; queue_position := 0;
-        created_at := date_trunc('milliseconds', clock_timestamp());
-        watchers := a.watchers; other_node := NULL; start_run_id := NULL;
-        context_after := a.context_after_seq; session_model := a.session_model;
-        IF NOT a.found THEN
-            outcome := 'missing';
+            changed := changed || session;
             RETURN NEXT;
-            CONTINUE;
-        END IF;
-
-        is_known := false;
-        IF p_retry AND a.run_fence = a.fence THEN
-            SELECT m.seq, m.created_at INTO known
-            FROM agent.messages AS m
-            WHERE m.user_id = a.user_id AND m.session_id = a.session_id AND m.seq > a.last_seq - 1000
-              AND m.message_id = a.answer_message_id;
-            is_known := FOUND;
-        END IF;
-        IF is_known THEN
-            -- Stored by this batch's first execution, which may have started the session's next run as well.
-            outcome := 'appended'; seq := known.seq; created_at := known.created_at;
-            SELECT r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model, r.fence, r.attempt
-            INTO start_run_id, start_query_id, start_query_seq, start_answer_id, start_model, start_fence, start_attempt
-            FROM agent.runs AS r
-            WHERE r.user_id = a.user_id AND r.session_id = a.session_id AND r.state = 'running' AND r.node_id = p_node;
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
-        IF a.run_state IS DISTINCT FROM 'running' OR a.run_fence <> a.fence OR a.active_run_id IS DISTINCT FROM a.run_id THEN
-            outcome := 'fenced';
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
-
-        outcome := 'appended'; seq := a.last_seq + 1;
-        message.user_id := a.user_id; message.session_id := a.session_id; message.seq := seq;
-        message.message_id := a.answer_message_id; message.role := 'assistant'; message.content := a.content;
-        message.state := a.state; message.in_reply_to := a.query_message_id; message.run_id := a.run_id;
-        message.model := a.model; message.finish_reason := a.finish_reason; message.error_code := a.error_code;
-        message.input_tokens := a.input_tokens; message.output_tokens := a.output_tokens; message.cost_usd := a.cost;
-        message.created_at := created_at;
-        new_messages := new_messages || message;
-
-        run.user_id := a.user_id; run.session_id := a.session_id; run.run_id := a.run_id; run.state := a.state;
-        run.model := a.model; run.finish_reason := a.finish_reason; run.error_code := a.error_code;
-        run.provider_generation_id := a.known_generation_id; run.prompt_seqs := a.prompt_seqs;
-        run.prompt_tokens := a.known_prompt_tokens; run.first_token_at := a.first_text_at; run.ended_at := created_at;
-        ended_runs := ended_runs || run;
-
-        -- Without the provider's own count the try is estimated, and the provider asked later where it can be.
-        IF a.input_tokens IS NOT NULL OR a.known_generation_id IS NOT NULL OR a.content <> '' THEN
-            took.user_id := a.user_id; took.session_id := a.session_id; took.run_id := a.run_id; took.attempt := a.attempt;
-            took.model := a.model; took.provider_generation_id := a.known_generation_id; took.cost_usd := a.cost;
-            took.source := CASE WHEN a.input_tokens IS NULL THEN 'estimated' ELSE 'provider' END;
-            took.input_tokens := coalesce(a.input_tokens, a.known_prompt_tokens);
-            took.output_tokens := coalesce(a.output_tokens, ceil(octet_length(a.content) / 4.0));
-            took.reconcile_at := CASE WHEN a.input_tokens IS NULL AND a.known_generation_id IS NOT NULL
-                                      THEN created_at + interval '2 seconds' END;
-            took.created_at := created_at;
-            new_usage := new_usage || took;
-        END IF;
-
-        session.user_id := a.user_id; session.session_id := a.session_id; session.last_seq := seq;
-        session.stored_bytes := octet_length(a.content); session.last_activity_at := created_at;
-        session.active_run_id := NULL; session.fence := a.session_fence;
-        IF a.chains THEN
-            -- One run of a session runs at a time: the one that ends makes room first; the rest of its end is written below.
-            UPDATE agent.runs AS r
-            SET state = a.state
-            WHERE r.user_id = a.user_id AND r.session_id = a.session_id AND r.run_id = a.run_id;
-            UPDATE agent.runs AS r
-            SET state = 'running', attempt = r.attempt + 1, fence = a.session_fence + 1, node_id = p_node,
-                started_at = created_at
-            WHERE r.user_id = a.user_id AND r.session_id = a.session_id
-              AND r.run_id = (SELECT w.run_id FROM agent.runs AS w
-                              WHERE w.user_id = a.user_id AND w.session_id = a.session_id AND w.state = 'queued'
-                              ORDER BY w.priority, w.queue_order, w.run_id
-                              LIMIT 1)
-            RETURNING r.run_id, r.query_message_id, r.query_seq, r.answer_message_id, r.requested_model, r.fence, r.attempt
-            INTO start_run_id, start_query_id, start_query_seq, start_answer_id, start_model, start_fence, start_attempt;
-            session.active_run_id := start_run_id; session.fence := start_fence;
-        END IF;
-        changed := changed || session;
-        RETURN NEXT;
-    END LOOP;
+        END LOOP;
+    END IF;
 
     IF cardinality(new_messages) = 0 THEN
         RETURN;
