@@ -169,12 +169,13 @@ BEGIN
             run.query_message_id := q_message[q.ord]; run.query_seq := seq; run.answer_message_id := q_answer[q.ord];
             run.requested_model := q_model[q.ord]; run.queued_at := created_at;
             session.user_id := q.user_id; session.session_id := q.session_id; session.last_seq := seq;
-            session.stored_bytes := octet_length(q_content[q.ord]); session.title := q_title[q.ord]; session.last_activity_at := created_at;
+            session.stored_bytes := octet_length(q_content[q.ord]); session.title := q_title[q.ord];
+            session.last_activity_at := created_at;
             IF q_start[q.ord] AND q.active_run_id IS NULL AND q.waiting = 0
                AND (p_max_runs = 0 OR q.running + cardinality(array_positions(started, q.user_id)) < p_max_runs) THEN
                 started := started || q.user_id;
-                start_run_id := q_run[q.ord]; start_query_id := q_message[q.ord]; start_query_seq := seq; start_answer_id := q_answer[q.ord];
-                start_model := q_model[q.ord]; start_fence := q.fence + 1; start_attempt := 1;
+                start_run_id := q_run[q.ord]; start_query_id := q_message[q.ord]; start_query_seq := seq;
+                start_answer_id := q_answer[q.ord]; start_model := q_model[q.ord]; start_fence := q.fence + 1; start_attempt := 1;
                 run.state := 'running'; run.attempt := 1; run.fence := start_fence; run.node_id := p_node;
                 run.started_at := created_at; run.priority := q_priority[q.ord]; run.queue_order := seq;
                 session.active_run_id := q_run[q.ord]; session.fence := start_fence;
@@ -241,7 +242,8 @@ BEGIN
                 RETURN NEXT;
                 CONTINUE;
             END IF;
-            IF a.run_state IS DISTINCT FROM 'running' OR a.run_fence <> a_fence[a.ord] OR a.active_run_id IS DISTINCT FROM a.run_id THEN
+            IF a.run_state IS DISTINCT FROM 'running' OR a.run_fence <> a_fence[a.ord]
+               OR a.active_run_id IS DISTINCT FROM a.run_id THEN
                 outcome := 'fenced';
                 RETURN NEXT;
                 CONTINUE;
@@ -252,27 +254,30 @@ BEGIN
             message.user_id := a.user_id; message.session_id := a.session_id; message.seq := seq;
             message.message_id := a.answer_message_id; message.role := 'assistant'; message.content := a_content[a.ord];
             message.state := a_state[a.ord]; message.in_reply_to := a.query_message_id; message.run_id := a.run_id;
-            message.model := a_model[a.ord]; message.finish_reason := a_finish_reason[a.ord]; message.error_code := a_error_code[a.ord];
-            message.input_tokens := a_input_tokens[a.ord]; message.output_tokens := a_output_tokens[a.ord]; message.cost_usd := a_cost[a.ord];
+            message.model := a_model[a.ord]; message.finish_reason := a_finish_reason[a.ord];
+            message.error_code := a_error_code[a.ord]; message.input_tokens := a_input_tokens[a.ord];
+            message.output_tokens := a_output_tokens[a.ord]; message.cost_usd := a_cost[a.ord];
             message.created_at := created_at;
             new_messages := new_messages || message;
 
             run.user_id := a.user_id; run.session_id := a.session_id; run.run_id := a.run_id; run.state := a_state[a.ord];
             run.model := a_model[a.ord]; run.finish_reason := a_finish_reason[a.ord]; run.error_code := a_error_code[a.ord];
-            run.provider_generation_id := coalesce(a_generation[a.ord], a.provider_generation_id); run.prompt_seqs := coalesce(a_prompt[a.ord]::bigint[], a.prompt_seqs);
-            run.prompt_tokens := coalesce(a_prompt_tokens[a.ord], a.prompt_tokens); run.first_token_at := coalesce(a_first_token[a.ord], a.first_token_at); run.ended_at := created_at;
+            run.provider_generation_id := coalesce(a_generation[a.ord], a.provider_generation_id);
+            run.prompt_seqs := coalesce(a_prompt[a.ord]::bigint[], a.prompt_seqs);
+            run.prompt_tokens := coalesce(a_prompt_tokens[a.ord], a.prompt_tokens);
+            run.first_token_at := coalesce(a_first_token[a.ord], a.first_token_at); run.ended_at := created_at;
             ended_runs := ended_runs || run;
 
             -- Without the provider's own count the try is estimated, and the provider asked later where it can be.
-            IF a_input_tokens[a.ord] IS NOT NULL OR coalesce(a_generation[a.ord], a.provider_generation_id) IS NOT NULL OR a_content[a.ord] <> '' THEN
+            IF a_input_tokens[a.ord] IS NOT NULL OR run.provider_generation_id IS NOT NULL OR a_content[a.ord] <> '' THEN
                 took.user_id := a.user_id; took.session_id := a.session_id; took.run_id := a.run_id; took.attempt := a.attempt;
-                took.model := a_model[a.ord]; took.provider_generation_id := coalesce(a_generation[a.ord], a.provider_generation_id); took.cost_usd := a_cost[a.ord];
+                took.model := a_model[a.ord]; took.provider_generation_id := run.provider_generation_id;
                 took.source := CASE WHEN a_input_tokens[a.ord] IS NULL THEN 'estimated' ELSE 'provider' END;
-                took.input_tokens := coalesce(a_input_tokens[a.ord], coalesce(a_prompt_tokens[a.ord], a.prompt_tokens));
+                took.input_tokens := coalesce(a_input_tokens[a.ord], run.prompt_tokens);
                 took.output_tokens := coalesce(a_output_tokens[a.ord], ceil(octet_length(a_content[a.ord]) / 4.0));
-                took.reconcile_at := CASE WHEN a_input_tokens[a.ord] IS NULL AND coalesce(a_generation[a.ord], a.provider_generation_id) IS NOT NULL
+                took.cost_usd := a_cost[a.ord]; took.created_at := created_at;
+                took.reconcile_at := CASE WHEN a_input_tokens[a.ord] IS NULL AND run.provider_generation_id IS NOT NULL
                                           THEN created_at + interval '2 seconds' END;
-                took.created_at := created_at;
                 new_usage := new_usage || took;
             END IF;
 

@@ -127,7 +127,11 @@ fn turns<'a>(recent: &[&'a Message], query: &Message, context_after: Seq) -> Vec
         .find(|message| message.role == Role::Assistant && message.in_reply_to == Some(query.message_id))
         .map_or(Seq(i64::MAX), |first_answer| first_answer.seq);
     let mut turns: Vec<Turn<'a>> = Vec::new();
-    for message in recent.iter().copied().filter(|message| message.seq > context_after) {
+    for message in recent
+        .iter()
+        .copied()
+        .filter(|message| message.seq > context_after)
+    {
         match message.role {
             Role::Notification if message.seq < ran_before => {
                 turns.push(Turn {

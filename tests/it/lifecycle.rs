@@ -5,6 +5,9 @@
 //! lease and goes on writing as a zombie. An own enumeration rather than a model checker such as stateright, because what
 //! must be right is the SQL itself, not a model of it: the search runs in one transaction of the real database and steps
 //! back by savepoints. States that were seen before with as many steps left are not searched again.
+//!
+//! It is searched twice: two processes of this version, and one of the version before beside one of this, as while nodes are
+//! replaced one by one.
 
 use std::collections::HashMap;
 
@@ -74,9 +77,20 @@ fn node(process: usize) -> i32 {
     i32::try_from(process).unwrap() + 1
 }
 
+/// How a process of this version appends.
+const NOW: &str = "agent.append_batch";
+
+/// How one of the version before does; what it calls differently is given the names of this one.
+const BEFORE: &str =
+    "(SELECT *, coalesce(next_run_id, CASE WHEN fence IS NOT NULL THEN run_id END) AS start_run_id,
+                              coalesce(next_fence, fence) AS start_fence
+                       FROM agent.append";
+
 /// One search: the connection, and the states that were seen with the steps that were left.
 struct Search {
     connection: PgConnection,
+    /// How each process appends.
+    appends: [&'static str; 2],
     seen: HashMap<String, usize>,
     tried: usize,
     depth: usize,
@@ -161,8 +175,10 @@ impl Search {
                 )
             },
         );
+        let append = self.appends[process];
+        let end = if append == BEFORE { ") AS x" } else { "" };
         let sql = format!(
-            "SELECT * FROM agent.append({}, 0, 0, false, {queries}, {answers})",
+            "SELECT * FROM {append}({}, 0, 0, false, {queries}, {answers}){end}",
             node(process)
         );
         sqlx::query(AssertSqlSafe(sql))
@@ -174,10 +190,10 @@ impl Search {
     async fn ask(&mut self, world: &mut World, process: usize, on_busy: &str) {
         world.asks += 1;
         let row = self.append(process, Some((world.asks, on_busy)), None).await;
-        if let Some(fence) = row.get::<Option<i64>, _>("fence") {
+        if let Some(run) = row.get::<Option<Uuid>, _>("start_run_id") {
             world.claims[process].push(Claim {
-                run: row.get("run_id"),
-                fence,
+                run,
+                fence: row.get("start_fence"),
             });
         }
     }
@@ -196,11 +212,11 @@ impl Search {
         let claim = world.claims[process].remove(held);
         let row = self.append(process, None, Some(&claim)).await;
         if row.get::<&str, _>("outcome") == "appended"
-            && let Some(run) = row.get::<Option<Uuid>, _>("next_run_id")
+            && let Some(run) = row.get::<Option<Uuid>, _>("start_run_id")
         {
             world.claims[process].push(Claim {
                 run,
-                fence: row.get("next_fence"),
+                fence: row.get("start_fence"),
             });
         }
     }
@@ -374,8 +390,7 @@ impl Search {
     }
 }
 
-#[tokio::test]
-async fn no_sequence_of_transitions_breaks_a_run() {
+async fn search(appends: [&'static str; 2]) {
     let database = TestDatabase::new().await;
     let mut connection = database.pool.acquire().await.unwrap().detach();
     let setup = format!(
@@ -390,6 +405,7 @@ async fn no_sequence_of_transitions_breaks_a_run() {
     let depth = environment("LIFECYCLE_DEPTH").map_or(DEPTH, |text| text.parse().unwrap());
     let mut search = Search {
         connection,
+        appends,
         seen: HashMap::new(),
         tried: 0,
         depth,
@@ -401,4 +417,14 @@ async fn no_sequence_of_transitions_breaks_a_run() {
         search.seen.len()
     );
     println!("{} states, {} transitions", search.seen.len(), search.tried);
+}
+
+#[tokio::test]
+async fn no_sequence_of_transitions_breaks_a_run() {
+    search([NOW, NOW]).await;
+}
+
+#[tokio::test]
+async fn no_sequence_of_transitions_breaks_a_run_while_a_node_of_the_version_before_still_serves() {
+    search([BEFORE, NOW]).await;
 }

@@ -221,16 +221,16 @@ fn a_deleted_room_closes_everybody_but_the_one_who_deleted_it() {
 #[test]
 fn a_room_keeps_a_few_messages_and_leaves_the_rest_to_the_store() {
     let room = loaded(0);
-    for seq in 1..=40 {
+    for seq in 1..=150 {
         room.offer(message(seq, Role::User, Some(run(1)), "x"));
     }
     let (mut cursor, head) = room.cursor(Seq(0));
-    assert_eq!(head, Seq(40));
+    assert_eq!(head, Seq(150));
     assert_eq!(
         room.next(&mut cursor),
         Step::Read {
             after: Seq(0),
-            upto: Seq(8)
+            upto: Seq(22)
         }
     );
     room.shrink();
@@ -238,13 +238,35 @@ fn a_room_keeps_a_few_messages_and_leaves_the_rest_to_the_store() {
         room.next(&mut cursor),
         Step::Read {
             after: Seq(0),
-            upto: Seq(40)
+            upto: Seq(150)
         }
     );
-    let (mut ahead, _) = room.cursor(Seq(99));
+    let (mut ahead, _) = room.cursor(Seq(999));
     assert_eq!(
         room.next(&mut ahead),
         Step::CaughtUp,
         "nobody has more than there is"
+    );
+}
+
+#[test]
+fn a_room_gives_what_a_prompt_needs_or_leaves_it_to_the_store() {
+    let unloaded = room();
+    assert!(
+        unloaded.recent(Seq(0), 4).is_none(),
+        "what is before is not known"
+    );
+    let room = loaded(1);
+    room.offer(message(2, Role::User, Some(run(2)), "b"));
+    assert!(room.recent(Seq(2), 2).is_none(), "the first is not in memory");
+    room.remember(&[message(1, Role::User, Some(run(1)), "a")]);
+    let recent = room.recent(Seq(2), 2).unwrap();
+    assert_eq!(
+        recent.iter().map(|message| message.seq.0).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    assert!(
+        room.recent(Seq(3), 2).is_none(),
+        "the query itself is not here yet"
     );
 }

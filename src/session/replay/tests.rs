@@ -136,6 +136,41 @@ fn a_restart_keeps_what_came_early_and_the_answer_unless_its_message_is_among_it
 }
 
 #[test]
+fn a_tail_gives_the_newest_or_says_that_it_does_not_hold_them() {
+    let seqs = |found: Option<Vec<Arc<Message>>>| {
+        found.map(|messages| messages.iter().map(|message| message.seq.0).collect::<Vec<_>>())
+    };
+    let tail = tail_of(&[query(1), query(2), query(3)]);
+    assert_eq!(seqs(tail.newest(2, Seq(1))), Some(vec![2, 3]));
+    assert_eq!(seqs(tail.newest(9, Seq(1))), Some(vec![1, 2, 3]), "all there are");
+
+    let mut tail = Tail::at(Seq(3));
+    assert_eq!(seqs(tail.newest(1, Seq(1))), None);
+    assert_eq!(
+        seqs(tail.newest(1, Seq(4))),
+        Some(vec![]),
+        "the log begins after them"
+    );
+    tail.offer(Arc::new(query(4)));
+    assert_eq!(seqs(tail.newest(1, Seq(1))), Some(vec![4]));
+    assert_eq!(seqs(tail.newest(2, Seq(1))), None);
+}
+
+#[test]
+fn a_tail_takes_older_messages_as_far_as_they_join_its_own() {
+    let mut tail = Tail::at(Seq(4));
+    tail.offer(Arc::new(query(5)));
+    let older: Vec<_> = [1, 3, 4, 5, 6].map(query).map(Arc::new).into();
+    tail.remember(&older);
+    assert_eq!((tail.base(), tail.head()), (Seq(2), Seq(5)));
+    tail.trim(3, usize::MAX);
+    assert_eq!(
+        (tail.base(), tail.bytes),
+        (Seq(2), older[1..4].iter().map(|m| m.size_bytes()).sum())
+    );
+}
+
+#[test]
 fn a_trimmed_tail_holds_the_newest_within_both_bounds() {
     let full = || tail_of(&(1..=5).map(query).collect::<Vec<_>>());
     let size = query(1).size_bytes();

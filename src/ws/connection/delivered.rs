@@ -3,17 +3,22 @@
 //! Each ends once for the client: in the answer to its own acknowledgement, or by `cleared`. So what others acknowledge while
 //! an acknowledgement of this connection's is carried out is held back until its answer says what was its own.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use crate::ids::NotificationId;
 
 /// The most unacknowledged notifications that a connection is sent; the rest follows when some were acknowledged.
 const MAX: usize = 10_000;
 
+/// How many that ended are remembered: a row that was read before it was acknowledged may come out after.
+const ENDED_KEPT: usize = 256;
+
 /// Notifications sent and not acknowledged: repeats are left out.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     open: HashSet<NotificationId>,
+    /// The last that ended.
+    ended: VecDeque<NotificationId>,
     /// What was cleared while this connection acknowledges; `None` while it does not.
     held: Option<Vec<NotificationId>>,
 }
@@ -29,9 +34,9 @@ impl Delivered {
         self.open.iter().copied().collect()
     }
 
-    /// Takes a notification that is about to be sent. `false` when it was sent before.
+    /// Takes a notification that is about to be sent. `false` when it was sent before, or has ended.
     pub(super) fn insert(&mut self, id: NotificationId) -> bool {
-        self.open.insert(id)
+        !self.ended.contains(&id) && self.open.insert(id)
     }
 
     /// The connection moves to another session, where all that is pending is sent again.
@@ -62,6 +67,13 @@ impl Delivered {
     }
 
     fn end(&mut self, ids: &[NotificationId]) -> Vec<NotificationId> {
-        ids.iter().filter(|id| self.open.remove(id)).copied().collect()
+        let ended: Vec<NotificationId> = ids.iter().filter(|id| self.open.remove(id)).copied().collect();
+        self.ended.extend(&ended);
+        let surplus = self.ended.len().saturating_sub(ENDED_KEPT);
+        self.ended.drain(..surplus);
+        ended
     }
 }
+
+#[cfg(test)]
+mod tests;
