@@ -1,8 +1,9 @@
 //! The one list of settings: name, default, unit and meaning of each.
 //!
 //! Parsing takes its defaults from here, `--help` and `.env.example` are printed from here, and a setting
-//! that is not here cannot be read, so none of them can drift from the others. Refuses to know ranges and
-//! rules between settings: those stand where the value is read and are named by the fault.
+//! that is not here cannot be read, so none of them can drift from the others. The comment above each says why its
+//! default is what it is. Refuses to know ranges and rules between settings: those stand where the value is read
+//! and are named by the fault.
 
 use std::fmt::Write as _;
 
@@ -51,10 +52,13 @@ settings! {
     "Addresses" {
         // Loopback: exposing it is a decision, usually of the proxy that terminates TLS.
         BIND_ADDR = "127.0.0.1:8080", "ip:port", "Where clients connect. Port 0 takes a free one.";
+        // Loopback, too: what operators see is not for the public, and a scraper on this machine reaches it.
         ADMIN_BIND_ADDR = "127.0.0.1:9090", "ip:port", "Where operators read /metrics, /healthz and /readyz. Not for the public.";
+        // Empty: the server's own pages are let in anyway, and to name others is a decision.
         ALLOWED_ORIGINS = "", "list", "Origins besides the server's own whose pages may connect, such as https://app.example.com.";
         // Empty: a proxy in front knows its names, and a wrong guess would turn everybody away. `dev` has no proxy.
         ALLOWED_HOSTS = "", "list", "Names in Host that are answered, such as agent.example.com; port :* for any. Empty = any; dev: loopback.";
+        // Empty: whoever believes a header of anybody lets everybody choose an address.
         TRUSTED_PROXIES = "", "list", "Addresses or ranges of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8.";
         // A page that nobody asked for is a page that nobody looks after: with `serve` it is the operator's decision.
         CONSOLE = "", "true|false", "Whether the web page is served at /. Not set: by dev, not by serve.";
@@ -64,20 +68,31 @@ settings! {
         DRAIN_SECONDS = "20", "s", "Time over which clients are sent away and answers may finish when the server stops.";
     }
     "Database" {
+        // Empty: a guess might write into another program's database.
         DATABASE_URL = "", "secret URL", "Postgres 15 or newer. Required by serve and migrate; dev without it starts its own.";
+        // Empty: most databases are reached directly, and one address then does for both.
         LISTEN_DATABASE_URL = "", "secret URL", "Direct connection for LISTEN, where DATABASE_URL goes through a transaction pooler.";
         // A tenth of Postgres's own default of 100, so that several nodes fit.
         DATABASE_MAX_CONNECTIONS = "10", "connections", "Most connections that this node opens.";
+        // Where one stands: two clones or projects on one machine do not share sessions or a secret.
         DATA_DIR = "./.agent-websocket", "path", "Where dev keeps its Postgres and its random token secret.";
     }
     "Who may connect" {
+        // Empty: a secret that everybody can read in the source is none.
         JWT_SECRET = "", "secret", "HS256 secret of at least 32 bytes. serve needs this, a public key or JWT_ISSUERS; dev makes its own.";
+        // Empty: only the operator knows whose tokens to believe.
         JWT_PUBLIC_KEY = "", "PEM", "The issuer's public key: RSA, P-256, P-384 or Ed25519. \\n may stand for line breaks.";
+        // Empty, for the same reason.
         JWT_JWKS_URL = "", "URL", "Published keys of the issuer (RS, PS, ES, EdDSA). https.";
+        // Empty: it is the issuer's name for itself.
         JWT_ISSUER = "", "text", "The accepted iss. Required with JWT_PUBLIC_KEY and JWT_JWKS_URL.";
+        // Empty: it is the issuer's name for this service.
         JWT_AUDIENCE = "", "list", "Accepted aud values. Required with a public key; without it tokens that name one are refused.";
+        // Empty: it is the issuer's name for an application.
         JWT_AUTHORIZED_PARTIES = "", "list", "Accepted azp values, of which a token must name one. Suffices where the issuer sets no aud.";
+        // Empty: most have one issuer, whose settings are above.
         JWT_ISSUERS = "", "secret JSON", "Several issuers, instead of all of the above: see docs/tokens.md.";
+        // Off: what stands in a URL stands in the logs of every proxy on the way.
         ALLOW_ACCESS_TOKEN_IN_URL = "false", "true|false", "Accept ?access_token=. URLs end up in logs of proxies: prefer the header or the sub-protocol.";
         // Long enough for a slow phone's first frame, short enough that strangers hold no sockets.
         AUTH_TIMEOUT_MS = "5000", "ms", "Time for the auth frame of a client that brought no token.";
@@ -85,22 +100,33 @@ settings! {
         TOKEN_EXPIRY_WARNING_SECONDS = "60", "s", "How long before a token's end the client is asked to renew it.";
     }
     "Model" {
+        // Empty: it is what the operator pays with.
         OPENROUTER_API_KEY = "", "secret", "Key of the provider. Required by serve, unless OPENROUTER_BASE_URL is another server.";
+        // The provider of the original design: one key for the models of many.
         OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1", "URL", "Any server with an OpenAI-compatible /chat/completions.";
+        // The address tells them apart; the others are for a proxy in between.
         PROVIDER_FLAVOR = "auto", "auto|openrouter|generic", "Whether to send OpenRouter's own fields. auto looks at the host.";
+        // That of the original design.
         MODEL = "openai/gpt-4-turbo", "text", "The model that answers unless a query names another.";
+        // Empty: another model has another price and another voice, which is for the operator to choose.
         MODEL_FALLBACKS = "", "list", "Models that the provider tries in turn where MODEL fails.";
+        // Empty: a client that chooses freely chooses what the operator pays.
         ALLOWED_MODELS = "", "list", "Models that a client may name, MODEL among them. Empty = only MODEL.";
+        // That of the original design: conversation that is neither stiff nor wild.
         TEMPERATURE = "0.7", "number", "How freely the model chooses its words, 0 to 2.";
+        // That of the original design: about a thousand words.
         MAX_TOKENS = "1500", "tokens", "Longest answer.";
     }
     "Conversation" {
+        // That of the original design.
         AGENT_NAME = "agent_websocket", "text", "What the agent is called.";
+        // That of the original design, with the agent's name in it.
         SYSTEM_PROMPT = "You are {AGENT_NAME}, an AI assistant communicating via WebSocket.", "text", "What the model is told first. {AGENT_NAME} is replaced.";
+        // That of the original design: twenty-five questions with their answers.
         MAX_HISTORY = "50", "messages", "Most messages of a session that the model is sent.";
-        // With the answer and the system prompt it fits the 32 k window of small models, estimates being off
-        // by some.
+        // With answer and system prompt it fits the 32 k window of small models, however far off the estimate.
         MAX_PROMPT_TOKENS = "16000", "tokens", "Most tokens of history, estimated, that the model is sent.";
+        // That of the original design: a person who was away for longer starts again.
         SESSION_TIMEOUT = "30", "min", "Idle time after which a socket is closed; may be fractional. The session stays.";
     }
     "Sockets" {
@@ -163,6 +189,7 @@ settings! {
         MAX_STORED_MB_PER_USER = "1000", "MB", "Text that one user keeps in messages, as of a minute ago.";
         // Off: what a user may spend is the operator's business to say.
         TOKENS_PER_DAY = "0", "tokens", "Tokens, of prompts and answers, that one user may take in a day (UTC), over all nodes.";
+        // Off, for the same reason.
         COST_PER_DAY_USD = "0", "USD", "Money that one user's answers may cost in a day (UTC), over all nodes.";
         // A long answer of a dear model; set it to the most that one answer can cost you.
         COST_RESERVE_USD = "0.10", "USD", "Set aside for each answer under COST_PER_DAY_USD until its cost is known.";
@@ -170,8 +197,7 @@ settings! {
         MAX_QUEUE_DEPTH = "20", "queries", "Queries that wait in one session.";
         // Three windows side by side; one user cannot take the provider's whole allowance.
         MAX_RUNS_PER_USER = "3", "runs", "Answers being written at once for one user.";
-        // Bounded by the provider's limits and by memory for open answers, rather than by this machine's
-        // cores.
+        // Bounded by the provider's limits and by memory for open answers, rather than by this machine's cores.
         MAX_RUNS_PER_NODE = "256", "runs", "Answers being written at once by this node.";
         // For finding out what a limit would refuse before it does.
         LIMITS_DRY_RUN = "false", "true|false", "Only log and count what limits on users refuse; those on sessions, queues and runs stay.";
@@ -179,6 +205,7 @@ settings! {
     "Log" {
         // Other crates print frames, headers and SQL below info: `telemetry` does not let them.
         LOG = "info", "filter", "What to log, such as info,agent_websocket=debug. Other crates are never heard below info.";
+        // For a person at a terminal; who collects logs says json.
         LOG_FORMAT = "text", "text|json", "One line of text or one JSON object an event.";
     }
 }

@@ -1,5 +1,6 @@
 //! Settings from a table of texts: defaults, every fault at once, contradictions, secrets that stay hidden.
 
+mod faults;
 mod tokens;
 
 use std::cell::RefCell;
