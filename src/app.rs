@@ -3,6 +3,7 @@
 //! The only place that knows all rooms. `main` and the tests start nodes with it; the tests' are the same as production's
 //! but for their settings.
 
+mod access;
 mod beside;
 mod commands;
 mod database;

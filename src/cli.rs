@@ -1,9 +1,10 @@
 //! The command line: which commands there are, their arguments, and help that teaches.
 //!
-//! Refuses to do anything, and to take settings as arguments: they come from the environment (see
+//! Refuses to do anything, and to take a server's settings as arguments: they come from the environment (see
 //! [`crate::config`]), so that no secret shows in a process list. Parsed by `main`, carried out by `app`.
 
 mod bench;
+mod chat;
 mod spec;
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 pub use self::bench::{BenchArgs, FloorArgs};
+pub use self::chat::{AccessArgs, ChatArgs};
 pub use self::spec::{SPECIFICATIONS, SpecArgs};
 use crate::config::settings_help;
 use crate::ids::UserId;
@@ -55,6 +57,10 @@ pub enum Command {
     /// Write a session to the standard output.
     #[command(long_about = EXPORT, after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
+
+    /// Talk to the agent from this terminal.
+    #[command(long_about = chat::CHAT, after_help = chat::CHAT_EXAMPLES)]
+    Chat(ChatArgs),
 
     /// Measure this program on this machine.
     #[command(long_about = bench::BENCH, after_help = bench::BENCH_EXAMPLES)]
@@ -203,6 +209,8 @@ const EXAMPLES: &str = "\
 Examples:
   OPENROUTER_API_KEY=sk-or-... agent-websocket dev
       Try it: starts everything on http://127.0.0.1:8080.
+  agent-websocket chat
+      Talk to it, from another terminal.
   agent-websocket token alice
       A token to connect with.
   agent-websocket serve --help

@@ -17,6 +17,7 @@ pub mod prompt;
 pub mod session;
 // Adapters: one outside thing each.
 pub mod auth;
+pub mod client;
 pub mod limits;
 pub mod llm;
 pub mod notify;
@@ -32,6 +33,7 @@ pub mod ws;
 // Composition.
 pub mod app;
 pub mod bench;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod shutdown;

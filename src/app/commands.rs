@@ -5,10 +5,12 @@ use std::io::Write;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
-use super::{Node, Parts, database, dev, provider};
+use super::{Node, Parts, access, database, dev, provider};
 use crate::auth::{MintRequest, mint};
 use crate::bench;
-use crate::cli::{Cli, Command, SpecArgs, TokenArgs};
+use crate::chat;
+use crate::cli::{ChatArgs, Cli, Command, SpecArgs, TokenArgs};
+use crate::client;
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
 use crate::http::listen;
@@ -29,6 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Notify(arguments) => database::notify(arguments).await,
         Command::Revoke(arguments) => database::revoke(arguments).await,
         Command::Export(arguments) => database::export(&arguments).await,
+        Command::Chat(arguments) => talk(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::BenchFloor(arguments) => bench::serve_floor(arguments).await,
         Command::Spec(arguments) => specification(&arguments),
@@ -114,6 +117,16 @@ fn token(arguments: &TokenArgs) -> anyhow::Result<()> {
         mint(&secret, &request, Clock::system().now())?
     )?;
     Ok(())
+}
+
+async fn talk(arguments: ChatArgs) -> anyhow::Result<()> {
+    let client = client::Options {
+        token: access::token(&arguments.access, None)?,
+        address: arguments.access.url,
+        start: arguments.session,
+    };
+    let stream = arguments.stream;
+    chat::run(chat::Options { client, stream }).await
 }
 
 fn specification(arguments: &SpecArgs) -> anyhow::Result<()> {

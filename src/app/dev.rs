@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::telemetry;
 
 /// The user of the printed token.
-const DEMO_USER: &str = "demo";
+pub(super) const DEMO_USER: &str = "demo";
 
 /// The database in the embedded cluster.
 const DATABASE: &str = "agent";

@@ -7,6 +7,8 @@ mod ai_sdk;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod commands;

@@ -1,8 +1,7 @@
 // The user's notifications, whichever session's socket brought them: each once, until somebody acknowledges it.
 
-import type { MessageFrame, Priority } from "./generated/frames.js";
+import type { NotificationFrame, Priority, ServerFrame } from "./frames.js";
 import { Subject, tell, type Observable } from "./observable.js";
-import type { CheckedFrame } from "./verifier.js";
 
 /** How many ids are remembered, so that a repeat is not shown twice. */
 const REMEMBERED = 4_096;
@@ -71,7 +70,7 @@ export class Notifications {
   }
 
   /** @internal */
-  receive(frame: CheckedFrame): void {
+  receive(frame: ServerFrame): void {
     if (frame.type !== "notification") return;
     if (frame.event === "cleared") this.#remove(frame.notification_ids);
     else if (frame.event === "message") this.#add(frame);
@@ -89,7 +88,7 @@ export class Notifications {
     this.#items.set([]);
   }
 
-  #add(frame: MessageFrame): void {
+  #add(frame: NotificationFrame): void {
     if (this.#seen.has(frame.notification_id)) return;
     this.#seen.add(frame.notification_id);
     const [oldest] = this.#seen;

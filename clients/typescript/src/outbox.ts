@@ -5,8 +5,7 @@
 
 import type { Env } from "./env.js";
 import { AgentError } from "./errors.js";
-import type { AcceptedFrame, ClientFrame, CommandResult, ErrorFrame, FeedbackFrame, QueryFrame } from "./generated/frames.js";
-import type { CheckedFrame } from "./verifier.js";
+import type { DoneFrame, AcceptedFrame, ErrorFrame, FeedbackFrame, ServerFrame } from "./frames.js";
 
 /** So many may wait; more are refused with `outbox_full`. */
 const CAPACITY = 256;
@@ -15,9 +14,13 @@ const WINDOW = 16;
 /** After so many refusals that only ask for patience the refusal is passed on. */
 const TRIES = 5;
 
-export type Reply = CommandResult | AcceptedFrame | FeedbackFrame | QueryFrame;
+export type Reply = DoneFrame | AcceptedFrame | FeedbackFrame;
 
-export type OutgoingFrame = ClientFrame & { readonly id: string };
+export interface OutgoingFrame {
+  readonly type: "query" | "command" | "human_feedback";
+  readonly id: string;
+  readonly [field: string]: unknown;
+}
 
 interface Entry {
   readonly text: string;
@@ -85,13 +88,20 @@ export class Outbox {
     for (const entry of entries) entry.reject(error);
   }
 
-  receive(frame: CheckedFrame): void {
-    // One's own query in the log: its `accepted` was lost with the connection before, and there is no need to ask again.
-    const id = frame.type === "query" ? frame.id : "re" in frame ? frame.re : undefined;
-    const entry = id === undefined ? undefined : this.#entries.get(id);
-    if (id === undefined || !entry) return;
-    if (frame.type === "error" && this.#tryAgain(entry, frame)) return;
+  /** Something other than its reply shows that a frame was carried out. */
+  settle(id: string, reply: Reply): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
     this.#entries.delete(id);
+    entry.resolve(reply);
+  }
+
+  receive(frame: ServerFrame): void {
+    if (frame.re === undefined) return;
+    const entry = this.#entries.get(frame.re);
+    if (!entry) return;
+    if (frame.type === "error" && this.#tryAgain(entry, frame)) return;
+    this.#entries.delete(frame.re);
     if (frame.type === "error") entry.reject(AgentError.of(frame));
     else entry.resolve(frame as Reply);
     this.#flush();

@@ -10,6 +10,7 @@ pub(crate) struct Cable {
     /// Where clients connect.
     pub(crate) base: String,
     cuts: watch::Sender<u64>,
+    node: watch::Sender<String>,
     _serving: JoinSet<()>,
 }
 
@@ -18,11 +19,13 @@ impl Cable {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = listener.local_addr().unwrap().to_string();
         let (cuts, seen) = watch::channel(0);
+        let (node, leads_to) = watch::channel(node.to_owned());
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, node.to_owned(), seen));
+        serving.spawn(serve(listener, leads_to, seen));
         Self {
             base,
             cuts,
+            node,
             _serving: serving,
         }
     }
@@ -31,12 +34,17 @@ impl Cable {
     pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
+
+    /// Carries new connections to another node, as a load balancer does.
+    pub(crate) fn lead_to(&self, node: &str) {
+        self.node.send_replace(node.to_owned());
+    }
 }
 
-async fn serve(listener: TcpListener, node: String, cuts: watch::Receiver<u64>) {
+async fn serve(listener: TcpListener, node: watch::Receiver<String>, cuts: watch::Receiver<u64>) {
     let mut carried = JoinSet::new();
     while let Ok((mut client, _)) = listener.accept().await {
-        let (node, mut cuts) = (node.clone(), cuts.clone());
+        let (node, mut cuts) = (node.borrow().clone(), cuts.clone());
         cuts.mark_unchanged();
         carried.spawn(async move {
             let Ok(mut server) = TcpStream::connect(&node).await else {

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Output as Written, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output as Written, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -83,15 +84,27 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program with a command and nothing but these settings.
     pub(crate) fn start(name: &str, command: &str, settings: &HashMap<String, String>) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_agent-websocket"));
+        Self::run(name, program, &[command], settings, Stdio::null())
+    }
+
+    /// Starts a program with arguments and nothing but these settings.
+    pub(crate) fn run(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        settings: &HashMap<String, String>,
+        stdin: Stdio,
+    ) -> Self {
         let inherited = INHERITED
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), environment(name)?)));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_agent-websocket"))
-            .arg(command)
+        let mut child = Command::new(program)
+            .args(arguments)
             .env_clear()
             .envs(inherited)
             .envs(settings)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -121,6 +134,25 @@ impl Process {
         self.stderr.text()
     }
 
+    /// Its standard input, if that was to be a pipe.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Asks it to stop what it does, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    /// Waits until it has ended, and until all that it wrote was read.
+    pub(crate) async fn finished(&mut self) -> ExitStatus {
+        let status = self.exit().await;
+        for follower in self.followers.drain(..) {
+            follower.join().unwrap();
+        }
+        status
+    }
+
     /// Ends it as a power cut would, and waits until it is gone.
     pub(crate) fn kill9(&mut self) {
         self.child.kill().unwrap();
@@ -129,8 +161,12 @@ impl Process {
 
     /// Asks it to end, as an orchestrator does.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
         let sent = Command::new("/bin/kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status()
             .unwrap();
         assert!(sent.success(), "{} could not be signalled", self.name);
@@ -215,10 +251,7 @@ impl ServeProcess {
 
     /// Waits until it has ended as it should: without a fault, and with nothing left behind.
     pub(crate) async fn ended(&mut self) {
-        let status = self.process.exit().await;
-        for follower in self.process.followers.drain(..) {
-            follower.join().unwrap();
-        }
+        let status = self.process.finished().await;
         let log = self.process.stderr();
         assert!(status.success(), "a node ended with a fault: {status}");
         assert!(!log.contains("panicked"), "something panicked in a node");

@@ -15,7 +15,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("core", &["prompt", "session"]),
     (
         "adapters",
-        &["auth", "limits", "llm", "notify", "postgres", "store"],
+        &["auth", "client", "limits", "llm", "notify", "postgres", "store"],
     ),
     ("orchestration: rooms in step with the store", &["feed"]),
     ("orchestration: work", &["runs", "upkeep"]),
@@ -23,7 +23,16 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("orchestration: wires", &["http", "ws"]),
     (
         "composition",
-        &["app", "bench", "cli", "config", "shutdown", "spec", "telemetry"],
+        &[
+            "app",
+            "bench",
+            "chat",
+            "cli",
+            "config",
+            "shutdown",
+            "spec",
+            "telemetry",
+        ],
     ),
 ];
 
@@ -60,7 +69,7 @@ const MEANT: [(&str, &str, &str); 4] = [
 ];
 
 /// Files of the core that live in another room: pure like it, and bound to the same.
-const PURE: [&str; 9] = [
+const PURE: [&str; 16] = [
     "src/prompt.rs",
     "src/session.rs",
     "src/session/",
@@ -70,6 +79,13 @@ const PURE: [&str; 9] = [
     "src/ws/keepalive.rs",
     "src/ws/partial.rs",
     "src/protocol/",
+    "src/client/comeback.rs",
+    "src/client/frames.rs",
+    "src/client/news.rs",
+    "src/client/replica.rs",
+    "src/client/says.rs",
+    "src/chat/command.rs",
+    "src/chat/listing.rs",
 ];
 
 /// What a pure file has no use for: waiting, the outside, and the time of day.

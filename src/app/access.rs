@@ -1,0 +1,75 @@
+//! Tokens for the commands that connect to a deployment (`chat`, `check`): given, read from a file, or signed here.
+//!
+//! Refuses to sign for an address that is not this machine's: the secret that would be used is this machine's too.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::commands::checked;
+use super::dev;
+use crate::auth::{MintRequest, mint};
+use crate::cli::AccessArgs;
+use crate::client::Token;
+use crate::clock::Clock;
+use crate::config::{self, TokenSettings};
+use crate::ids::UserId;
+use crate::secret::Secret;
+
+/// How long a token holds that is signed here.
+const LIFE: Duration = Duration::from_hours(1);
+
+/// Where the token for a deployment comes from; `scope` is what one that is signed here allows.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn token(access: &AccessArgs, scope: Option<&'static str>) -> anyhow::Result<Token> {
+    if let Some(token) = &access.token {
+        return Ok(Token::Fixed(token.clone()));
+    }
+    if let Some(file) = access.token_file.clone() {
+        return Ok(Token::Asked(Box::new(move || Box::pin(read(file.clone())))));
+    }
+    anyhow::ensure!(
+        access.url.is_local(),
+        "no token for {}: set AGENT_WEBSOCKET_TOKEN, or give --token-file",
+        access.url
+    );
+    // Said at once if there is nothing to sign with.
+    let sign = signer(scope)?;
+    Ok(Token::Asked(Box::new(move || {
+        Box::pin(std::future::ready(sign().map_err(|error| format!("{error:#}"))))
+    })))
+}
+
+/// Signs tokens of the demo user, as the command `token` does.
+fn signer(scope: Option<&'static str>) -> anyhow::Result<impl Fn() -> anyhow::Result<Secret> + Send + use<>> {
+    let settings = checked(TokenSettings::from_lookup(&config::environment))?;
+    let secret = match &settings.secret {
+        Some(secret) => secret.clone(),
+        None => {
+            dev::existing_secret(&settings.data_dir).context("no token was given, and none can be signed")?
+        }
+    };
+    let user_id = UserId::new(dev::DEMO_USER)?;
+    Ok(move || {
+        let request = MintRequest {
+            user_id: &user_id,
+            ttl: LIFE,
+            issuer: settings.issuer.as_deref(),
+            audience: settings.audience.as_deref(),
+            authorized_party: settings.authorized_party.as_deref(),
+            scope,
+            token_id: uuid::Uuid::new_v4(),
+        };
+        Ok(Secret::new(&mint(&secret, &request, Clock::system().now())?))
+    })
+}
+
+async fn read(file: PathBuf) -> Result<Secret, String> {
+    let text = tokio::fs::read_to_string(&file)
+        .await
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(Secret::new(text.trim()))
+}
