@@ -23,6 +23,8 @@ type Listener = (token: string | null) => void;
 
 export class TokenKeeper {
   #token: string | null = null;
+  /** The one that was last given away: when it is said to have ended, it is not given again. */
+  #given: string | null = null;
   readonly #listeners = new Set<Listener>();
   readonly #tabs = new BroadcastChannel(KEY);
 
@@ -78,20 +80,27 @@ export class TokenKeeper {
 
   /** The token, if it has not ended. Else one that the page around this one brings; else null, and a person has to. */
   async fresh(reason: string): Promise<string | null> {
-    if (reason !== "expired" && reason !== "expiring" && isAlive(this.#token)) return this.#token;
-    if (parent === window) return isAlive(this.#token) ? this.#token : null;
+    if (reason === "start" || reason === "connect" || this.#token !== this.#given) {
+      if (isAlive(this.#token)) return this.#give();
+    }
+    if (parent === window) return null;
     const before = this.#token;
     return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
         leave();
-        resolve(isAlive(this.#token) ? this.#token : null);
+        resolve(this.#token === before ? null : this.#give());
       };
       const timer = setTimeout(done, PARENT_PATIENCE_MS);
       const leave = this.subscribe((token) => token !== before && done());
       // To whoever it is: nothing secret is in it.
       parent.postMessage({ type: "agent-websocket.token-needed", reason }, "*");
     });
+  }
+
+  #give(): string | null {
+    this.#given = this.#token;
+    return this.#token;
   }
 
   #keep(token: string | null): void {

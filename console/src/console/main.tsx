@@ -1,16 +1,11 @@
-// The page for users.
+// The page for users begins here.
 
 import { render } from "preact";
-import { SignIn } from "../SignIn.tsx";
 import { setTheme, theme } from "../theme.ts";
 import { TokenKeeper } from "../token.ts";
+import { App } from "./App.tsx";
 
 setTheme(theme());
 const tokens = new TokenKeeper();
 await tokens.start();
-render(
-  <SignIn title="Agent WebSocket" onToken={(token) => tokens.set(token)}>
-    <p>Paste a token to sign in.</p>
-  </SignIn>,
-  document.getElementById("root")!,
-);
+render(<App tokens={tokens} />, document.getElementById("root")!);
