@@ -2,11 +2,11 @@
 
 import { environment, type Env, type SocketConstructor } from "./env.js";
 import { AgentError } from "./errors.js";
-import type { StoredMessage } from "./frames.js";
+import type { Acknowledged, MatchList, Session as SessionRow, SessionList } from "./generated/frames.js";
 import { Http, addresses, query } from "./http.js";
 import { Notifications } from "./notifications.js";
 import { Session, type OpenTarget } from "./session.js";
-import { stored, type Message } from "./state.js";
+import { stored, type Message } from "./message.js";
 import type { GetToken } from "./token.js";
 
 export interface ClientOptions {
@@ -40,17 +40,6 @@ export interface SessionFields {
   title?: string;
   model?: string | null;
   metadata?: Record<string, unknown>;
-}
-
-interface SessionRow {
-  session_id: string;
-  title: string | null;
-  model: string | null;
-  metadata: Record<string, unknown>;
-  last_seq: number;
-  active_run_id: string | null;
-  created_at: string;
-  last_activity_at: string;
 }
 
 export interface Sessions {
@@ -99,8 +88,8 @@ export function clientWith(env: Env, options: ClientOptions): Client {
   const notifications = new Notifications(async (what) => {
     // Over a socket it is repeated after a cut.
     const [session] = open;
-    const result = session ? await session.command("ack", what) : await request<Record<string, unknown>>("POST", "/v1/notifications/ack", what);
-    return (result["notification_ids"] as string[] | undefined) ?? [];
+    const acknowledged = session ? await session.command("ack", what) : await request<Acknowledged>("POST", "/v1/notifications/ack", what);
+    return acknowledged.notification_ids;
   });
 
   function openSession(target: OpenTarget): Session {
@@ -129,7 +118,7 @@ export function clientWith(env: Env, options: ClientOptions): Client {
       return openSession({ id: info(await request("POST", "/v1/sessions", fields)).id, after: 0 });
     },
     async list(page = {}) {
-      const { sessions: rows } = await request<{ sessions: SessionRow[] }>("GET", `/v1/sessions${query(page)}`);
+      const { sessions: rows } = await request<SessionList>("GET", `/v1/sessions${query(page)}`);
       return rows.map(info);
     },
     get: async (id) => info(await request("GET", path(id))),
@@ -142,7 +131,7 @@ export function clientWith(env: Env, options: ClientOptions): Client {
     sessions,
     notifications,
     async search(words, { limit } = {}) {
-      const { matches } = await request<{ matches: (StoredMessage & { session_id: string })[] }>("GET", `/v1/search${query({ q: words, limit })}`);
+      const { matches } = await request<MatchList>("GET", `/v1/search${query({ q: words, limit })}`);
       return matches.map((match) => ({ ...stored(match), sessionId: match.session_id }));
     },
     reset() {

@@ -7,10 +7,10 @@ import { DEFAULT_BACKOFF, delayMs, type Backoff } from "./backoff.js";
 import { verdict, type ClosedReason } from "./close.js";
 import type { Env, Wake } from "./env.js";
 import { AgentError } from "./errors.js";
-import type { ServerFrame } from "./frames.js";
 import { Subject } from "./observable.js";
 import { Socket, type Ended } from "./socket.js";
 import { fetchToken, type GetToken, type TokenRequest } from "./token.js";
+import { Verifier, type CheckedFrame } from "./verifier.js";
 
 /** For a socket that is not live yet: so many milliseconds of silence end it. */
 const OPENING_MS = 15_000;
@@ -39,7 +39,7 @@ export type ConnectionState =
 export interface ConnectionHandlers {
   /** The address to connect to, with where to resume. */
   url(): string;
-  frame(frame: ServerFrame): void;
+  frame(frame: CheckedFrame): void;
   idle(): void;
   /** The socket is gone. What was sent and not answered is in doubt. */
   lost(): void;
@@ -51,6 +51,7 @@ export class Connection {
   readonly #getToken: GetToken;
   readonly #on: ConnectionHandlers;
   readonly #unwake: () => void;
+  readonly #verifier: Verifier;
   #socket: Socket | null = null;
   /** Counts attempts, so that what an earlier one waited for does nothing. */
   #generation = 0;
@@ -72,6 +73,7 @@ export class Connection {
     this.#env = env;
     this.#getToken = getToken;
     this.#on = on;
+    this.#verifier = new Verifier(env.sha256);
     this.#unwake = env.onWake((wake) => this.#wake(wake));
   }
 
@@ -134,7 +136,7 @@ export class Connection {
   #open(token: string): void {
     this.#lastSeen = this.#env.now();
     try {
-      this.#socket = new Socket(this.#env, this.#on.url(), ["agentws.v1", `agentws.bearer.${token}`], {
+      this.#socket = new Socket(this.#env, this.#on.url(), ["agentws.v1", `agentws.bearer.${token}`], this.#verifier, {
         alive: () => this.#seen(),
         frame: (frame) => this.#frame(frame),
         idle: () => this.#on.idle(),
@@ -148,10 +150,10 @@ export class Connection {
       this.#stop("protocol", new AgentError("invalid_message", "The socket could not be made", { cause }));
       return;
     }
-    this.#watch(OPENING_MS);
+    this.#watch();
   }
 
-  #frame(frame: ServerFrame): void {
+  #frame(frame: CheckedFrame): void {
     if (frame.type === "notification" && frame.event === "welcome") {
       this.#backoff = { ...DEFAULT_BACKOFF, ...frame.reconnect };
       this.#heartbeatMs = frame.heartbeat_ms || this.#heartbeatMs;
@@ -197,23 +199,26 @@ export class Connection {
     }
   }
 
-  /** Drops the socket when nothing arrives for `limit` milliseconds. */
-  #watch(limit: number): void {
+  get #patience(): number {
+    return this.live ? this.#heartbeatMs + GRACE_MS : OPENING_MS;
+  }
+
+  /** Drops the socket when nothing arrives for too long. */
+  #watch(): void {
     const asked = this.#env.now();
     // With a probe under way its own timer judges; without this the next look would be at once.
-    const due = this.#probe === null ? this.#lastSeen + limit : asked + limit;
-    // At most `limit`, also when the clock was set back.
-    const wait = Math.min(Math.max(due - asked, 0), limit);
+    const since = this.#probe === null ? this.#lastSeen : asked;
+    // At most the whole patience, also when the clock was set back.
+    const wait = Math.min(Math.max(since + this.#patience - asked, 0), this.#patience);
     this.#timer = this.#env.setTimeout(() => {
       const now = this.#env.now();
-      const silence = now - this.#lastSeen;
+      const overslept = now - asked - wait > OVERSLEPT_MS;
       // After a sleep what has arrived may not have been read yet: ask before judging.
-      if (silence >= limit && now - due > OVERSLEPT_MS && this.live) this.#askForLife();
-      else if (silence >= limit) {
-        this.resync("Nothing arrived in time");
-        return;
-      }
-      this.#watch(this.live ? this.#heartbeatMs + GRACE_MS : OPENING_MS);
+      if (now - this.#lastSeen < this.#patience) this.#watch();
+      else if (overslept && this.live) {
+        this.#askForLife();
+        this.#watch();
+      } else this.resync("Nothing arrived in time");
     }, wait);
   }
 
@@ -226,7 +231,7 @@ export class Connection {
   #wake(wake: Wake): void {
     const state = this.state.value;
     if (state.status === "live") {
-      if (this.#env.now() - this.#lastSeen > this.#heartbeatMs + GRACE_MS) this.resync("The machine slept");
+      if (this.#env.now() - this.#lastSeen > this.#patience) this.resync("The machine slept");
       else this.#askForLife();
     } else if (wake !== "offline" && state.status === "offline") this.connect();
     else if (wake === "visible" && state.status === "closed" && state.reason === "timeout") this.connect();

@@ -2,12 +2,12 @@
 
 /** The part of a browser's `WebSocket` that is used. The `ws` package's fits, too. */
 export interface SocketLike {
-  readonly bufferedAmount: number;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: ((event: unknown) => void) | null;
+  // `any`, because events differ between implementations, and a handler of a wider event would not fit theirs.
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
   send(text: string): void;
-  close(code?: number, reason?: string): void;
+  close(code?: number): void;
 }
 
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;

@@ -1,6 +1,6 @@
 // What this client throws: one class, told apart by `code`.
 
-import type { ErrorCode, ErrorFrame } from "./frames.js";
+import type { ErrorCode, ErrorFrame } from "./generated/frames.js";
 
 /**
  * The server's codes (PROTOCOL.md, "Errors") and this client's own: `closed` (the session's connection has ended for good,

@@ -1,7 +1,8 @@
 // The user's notifications, whichever session's socket brought them: each once, until somebody acknowledges it.
 
-import type { NotificationFrame, Priority, ServerFrame } from "./frames.js";
+import type { MessageFrame, Priority } from "./generated/frames.js";
 import { Subject, tell, type Observable } from "./observable.js";
+import type { CheckedFrame } from "./verifier.js";
 
 /** How many ids are remembered, so that a repeat is not shown twice. */
 const REMEMBERED = 4_096;
@@ -70,7 +71,7 @@ export class Notifications {
   }
 
   /** @internal */
-  receive(frame: ServerFrame): void {
+  receive(frame: CheckedFrame): void {
     if (frame.type !== "notification") return;
     if (frame.event === "cleared") this.#remove(frame.notification_ids);
     else if (frame.event === "message") this.#add(frame);
@@ -88,7 +89,7 @@ export class Notifications {
     this.#items.set([]);
   }
 
-  #add(frame: NotificationFrame): void {
+  #add(frame: MessageFrame): void {
     if (this.#seen.has(frame.notification_id)) return;
     this.#seen.add(frame.notification_id);
     const [oldest] = this.#seen;

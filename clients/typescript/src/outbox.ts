@@ -5,7 +5,8 @@
 
 import type { Env } from "./env.js";
 import { AgentError } from "./errors.js";
-import type { DoneFrame, AcceptedFrame, ErrorFrame, FeedbackFrame, ServerFrame } from "./frames.js";
+import type { AcceptedFrame, ClientFrame, CommandResult, ErrorFrame, FeedbackFrame, QueryFrame } from "./generated/frames.js";
+import type { CheckedFrame } from "./verifier.js";
 
 /** So many may wait; more are refused with `outbox_full`. */
 const CAPACITY = 256;
@@ -14,13 +15,9 @@ const WINDOW = 16;
 /** After so many refusals that only ask for patience the refusal is passed on. */
 const TRIES = 5;
 
-export type Reply = DoneFrame | AcceptedFrame | FeedbackFrame;
+export type Reply = CommandResult | AcceptedFrame | FeedbackFrame | QueryFrame;
 
-export interface OutgoingFrame {
-  readonly type: "query" | "command" | "human_feedback";
-  readonly id: string;
-  readonly [field: string]: unknown;
-}
+export type OutgoingFrame = ClientFrame & { readonly id: string };
 
 interface Entry {
   readonly text: string;
@@ -88,20 +85,13 @@ export class Outbox {
     for (const entry of entries) entry.reject(error);
   }
 
-  /** Something other than its reply shows that a frame was carried out. */
-  settle(id: string, reply: Reply): void {
-    const entry = this.#entries.get(id);
-    if (!entry) return;
-    this.#entries.delete(id);
-    entry.resolve(reply);
-  }
-
-  receive(frame: ServerFrame): void {
-    if (frame.re === undefined) return;
-    const entry = this.#entries.get(frame.re);
-    if (!entry) return;
+  receive(frame: CheckedFrame): void {
+    // One's own query in the log: its `accepted` was lost with the connection before, and there is no need to ask again.
+    const id = frame.type === "query" ? frame.id : "re" in frame ? frame.re : undefined;
+    const entry = id === undefined ? undefined : this.#entries.get(id);
+    if (id === undefined || !entry) return;
     if (frame.type === "error" && this.#tryAgain(entry, frame)) return;
-    this.#entries.delete(frame.re);
+    this.#entries.delete(id);
     if (frame.type === "error") entry.reject(AgentError.of(frame));
     else entry.resolve(frame as Reply);
     this.#flush();

@@ -4,22 +4,23 @@ import type { ClosedReason } from "./close.js";
 import { Connection, type ConnectionState } from "./connection.js";
 import type { Env } from "./env.js";
 import { AgentError } from "./errors.js";
-import type { Command, Priority, ServerFrame, StoredMessage } from "./frames.js";
+import type { CancelState, CommandFrame, CommandResult, Message as Stored, OnBusy, Priority } from "./generated/frames.js";
 import { query } from "./http.js";
+import { stored, type Message } from "./message.js";
 import { Subject, type Observable } from "./observable.js";
 import { Outbox, type OutgoingFrame, type Reply } from "./outbox.js";
-import {
-  EMPTY, cut, dismissed, prepended, reduce, refused, resumePoint, sending, stored, type Message, type SessionState,
-} from "./state.js";
+import { EMPTY, cut, dismissed, prepended, reduce, refused, resumePoint, sending, type SessionState } from "./state.js";
 import type { GetToken } from "./token.js";
-import { Turn, type Accepted, type Answer } from "./turn.js";
+import { Turn } from "./turn.js";
+import { Turns } from "./turns.js";
+import type { CheckedFrame } from "./verifier.js";
 
 /** The longest question, in bytes of UTF-8. */
 const MAX_CONTENT_BYTES = 32 * 1024;
 
 export interface SendOptions {
   /** What to do while another answer is being written: wait (`enqueue`, the default), refuse, or stop that answer. */
-  onBusy?: "enqueue" | "reject" | "interrupt";
+  onBusy?: OnBusy;
   priority?: Priority;
   /** One that the operator allows. */
   model?: string;
@@ -45,6 +46,10 @@ export interface QueuedQuery {
   readonly priority: Priority;
 }
 
+type CommandName = CommandFrame["content"];
+type Args<Name extends CommandName> = NonNullable<Extract<CommandFrame, { content: Name }>["args"]>;
+type Result<Name extends CommandName> = Extract<CommandResult, { event: Name }>["data"];
+
 /** What the client that a session belongs to gives it. */
 export interface SessionContext {
   readonly env: Env;
@@ -52,7 +57,7 @@ export interface SessionContext {
   readonly socketUrl: string;
   readonly deviceId: string;
   /** Every frame, also the notifications of other sessions. */
-  heard(frame: ServerFrame): void;
+  heard(frame: CheckedFrame): void;
   /** The application is done with it. */
   left(session: Session): void;
 }
@@ -69,13 +74,11 @@ export class Session {
   readonly #connection: Connection;
   readonly #outbox: Outbox;
   readonly #published: Subject<SessionState>;
-  readonly #turns = new Map<string, { turn: Turn; since: number }>();
+  readonly #turns: Turns;
   readonly #ready: Promise<void>;
   #state: SessionState;
   #target: OpenTarget;
   #settleReady!: { resolve: () => void; reject: (error: AgentError) => void };
-  /** Answers may have passed unseen: the last catch-up did not bring all. */
-  #lookBack = false;
 
   /** @internal Use `client.sessions.open`. */
   constructor(context: SessionContext, target: OpenTarget) {
@@ -95,6 +98,7 @@ export class Session {
       idle: () => this.#publish(),
       lost: () => this.#lost(),
     });
+    this.#turns = new Turns(() => this.#state, (page) => this.history(page));
     this.#outbox = new Outbox(context.env, (text) => this.#connection.send(text));
     this.#connection.state.subscribe((state) => this.#moved(state));
     this.#connection.connect();
@@ -143,9 +147,9 @@ export class Session {
   }
 
   /** Stops the answer that is being written, or the run named. Resolves with what became of it; `none` if nothing ran. */
-  async cancel(runId = this.#state.streaming?.runId): Promise<string> {
-    const data = await this.#command("cancel", runId === undefined ? {} : { run_id: runId });
-    return String(data["state"]);
+  async cancel(runId = this.#state.streaming?.runId): Promise<CancelState> {
+    const { state } = await this.#command("cancel", runId === undefined ? {} : { run_id: runId });
+    return state;
   }
 
   /** Stored messages before a `seq`, or the newest; at most 200. */
@@ -174,18 +178,18 @@ export class Session {
 
   /** A fresh context: older messages stay in the history and leave the model's window. */
   async clear(): Promise<void> {
-    await this.#command("clear");
+    await this.#command("clear", {});
   }
 
   /** Sets the session's model; null for the operator's default. Resolves with what may be chosen. */
   async setModel(model: string | null): Promise<{ model: string | null; allowedModels: string[] }> {
-    const data = await this.#command("model", { model });
-    return { model: (data["model"] as string | null) ?? null, allowedModels: (data["allowed_models"] as string[]) ?? [] };
+    const chosen = await this.#command("model", { model });
+    return { model: chosen.model, allowedModels: chosen.allowed_models };
   }
 
   /** Queries that wait, in the order in which they will run. */
   async queue(): Promise<QueuedQuery[]> {
-    const { queue } = (await this.#command("queue")) as unknown as { queue: ({ message_id: string; run_id: string } & QueuedQuery)[] };
+    const { queue } = await this.#command("queue", {});
     return queue.map(({ message_id, run_id, seq, content, priority }) => ({ messageId: message_id, runId: run_id, seq, content, priority }));
   }
 
@@ -196,7 +200,7 @@ export class Session {
 
   /** Whether the server is there. Does not put off the session's timeout. */
   async ping(): Promise<void> {
-    await this.#command("ping");
+    await this.#command("ping", {});
   }
 
   /** Takes a query that the server refused out of `state.messages`. */
@@ -233,7 +237,7 @@ export class Session {
   }
 
   /** @internal */
-  async command(name: Command, args: Record<string, unknown>): Promise<Record<string, unknown>> {
+  command<Name extends CommandName>(name: Name, args: Args<Name>): Promise<Result<Name>> {
     return this.#command(name, args);
   }
 
@@ -254,15 +258,14 @@ export class Session {
   }
 
   #begin(turn: Turn, frame: OutgoingFrame): void {
-    this.#turns.set(turn.id, { turn, since: this.#state.cursor });
+    this.#turns.begin(turn);
     this.#say(frame).catch((error: AgentError) => {
-      this.#turns.delete(turn.id);
       this.#change(
         error.code === "cancelled"
           ? dismissed(this.#state, turn.id)
           : refused(this.#state, turn.id, { code: error.code, message: error.message, retryable: error.retryable }),
       );
-      turn.fail(error);
+      this.#turns.fail(turn, error);
     });
   }
 
@@ -285,14 +288,13 @@ export class Session {
     return this.#outbox.add(frame);
   }
 
-  async #command(name: Command, args: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
-    const reply = await this.#say({ type: "command", id: this.#context.env.uniqueName(), content: name, args });
-    return reply.event === name && "data" in reply ? reply.data : {};
+  async #command<Name extends CommandName>(content: Name, args: Args<Name>): Promise<Result<Name>> {
+    const reply = await this.#say({ type: "command", id: this.#context.env.uniqueName(), content, args } as OutgoingFrame);
+    return (reply as CommandResult).data as Result<Name>;
   }
 
-  async #stored(page: { before?: number; limit?: number }): Promise<StoredMessage[]> {
-    const { messages } = (await this.#command("history", page)) as unknown as { messages: StoredMessage[] };
-    return messages;
+  async #stored(page: Args<"history">): Promise<Stored[]> {
+    return (await this.#command("history", page)).messages;
   }
 
   async #known(): Promise<string> {
@@ -305,7 +307,7 @@ export class Session {
     return state.status === "closed" && state.reason !== "timeout" ? state.error : null;
   }
 
-  #frame(frame: ServerFrame): void {
+  #frame(frame: CheckedFrame): void {
     const before = this.#state;
     const step = reduce(before, frame);
     this.#state = step.state;
@@ -316,74 +318,9 @@ export class Session {
     // Whoever waits for an answer finds it in `state`, too.
     if (frame.type === "response") this.#publish();
     this.#context.heard(frame);
-    this.#follow(frame, before);
+    this.#turns.receive(frame, before);
+    if (frame.type === "status" && frame.event === "live") this.#settleReady.resolve();
     this.#outbox.receive(frame);
-  }
-
-  /** Tells turns what a frame means for them. */
-  #follow(frame: ServerFrame, before: SessionState): void {
-    if (frame.type === "notification" && frame.event === "welcome") {
-      this.#lookBack = frame.gap !== undefined || frame.head < before.cursor;
-    } else if (frame.type === "query" && frame.id !== undefined && frame.run_id !== undefined) {
-      this.#accepted(frame.id, { messageId: frame.message_id, runId: frame.run_id, queuePosition: 0 });
-      // Its `accepted` was lost with the connection before: there is no need to ask again.
-      this.#outbox.settle(frame.id, { ...frame, type: "status", event: "accepted", run_id: frame.run_id, queue_position: 0, duplicate: false });
-    } else if (frame.type === "response") {
-      const answer = this.#state.messages.find((message) => message.id === frame.message_id);
-      if (answer) this.#finish(answer);
-    } else if (frame.type === "status" && frame.re !== undefined && frame.event === "accepted") {
-      const { message_id, run_id, queue_position, duplicate } = frame;
-      this.#accepted(frame.re, { messageId: message_id, runId: run_id, queuePosition: queue_position });
-      if (duplicate) void this.#searchAnswer(frame.re);
-    } else if (frame.type === "status" && frame.re !== undefined && frame.event === "regenerate") {
-      const { message_id, run_id, queue_position, duplicate } = frame.data as unknown as
-        { message_id: string; run_id: string; queue_position: number; duplicate: boolean };
-      this.#accepted(frame.re, { messageId: message_id, runId: run_id, queuePosition: queue_position });
-      if (duplicate) void this.#searchAnswer(frame.re);
-    } else if (frame.type === "status" && frame.event === "live") {
-      this.#settleReady.resolve();
-      if (this.#lookBack) for (const id of this.#turns.keys()) void this.#searchAnswer(id);
-      this.#lookBack = false;
-    }
-    const { streaming } = this.#state;
-    if (streaming && streaming !== before.streaming) {
-      for (const { turn } of this.#turns.values()) if (turn.runId === streaming.runId) turn.write(streaming);
-    }
-  }
-
-  #accepted(id: string, accepted: Accepted): void {
-    const turn = this.#turns.get(id)?.turn;
-    if (!turn) return;
-    turn.accept(accepted);
-    if (this.#state.streaming?.runId === accepted.runId) turn.write(this.#state.streaming);
-  }
-
-  #finish(message: Message): void {
-    for (const [id, { turn }] of this.#turns) {
-      if (turn.runId === null || turn.runId !== message.runId) continue;
-      this.#turns.delete(id);
-      turn.finish(answerOf(message));
-    }
-  }
-
-  /** The answer may have come while nobody was looking, and lie in what the catch-up left out: reads back to the question. */
-  async #searchAnswer(id: string): Promise<void> {
-    const entry = this.#turns.get(id);
-    if (!entry || entry.turn.runId === null) return;
-    const isIt = (message: Message): boolean => message.role === "assistant" && message.runId === entry.turn.runId && message.seq !== null;
-    try {
-      let page: readonly Message[] = this.#state.messages;
-      for (;;) {
-        const found = page.find(isIt);
-        if (found) return this.#finish(found);
-        const first = page.find((message) => message.seq !== null)?.seq ?? this.#state.cursor + 1;
-        if (first <= Math.max(entry.since, 1) || !this.#turns.has(id)) return;
-        page = await this.history({ before: first, limit: 200 });
-        if (page.length === 0) return;
-      }
-    } catch {
-      // The session is closed, and the turn has failed with it.
-    }
   }
 
   #moved(state: ConnectionState): void {
@@ -391,8 +328,7 @@ export class Session {
     else if (state.status === "closed" && state.reason !== "timeout") {
       this.#settleReady.reject(state.error);
       this.#outbox.fail(state.error);
-      for (const { turn } of this.#turns.values()) turn.fail(state.error);
-      this.#turns.clear();
+      this.#turns.failAll(state.error);
     }
   }
 
@@ -415,18 +351,4 @@ function complaint(content: string): AgentError | null {
   if (content.trim() === "") return new AgentError("content_required", "Message content is required");
   if (new TextEncoder().encode(content).length > MAX_CONTENT_BYTES) return new AgentError("too_large", "Content is longer than 32768 bytes of UTF-8");
   return null;
-}
-
-function answerOf(message: Message): Answer {
-  const { id, seq, content, state, error, finishReason, model, usage } = message;
-  return {
-    messageId: id ?? "",
-    seq: seq ?? 0,
-    content,
-    state: state as Answer["state"],
-    ...(error && { error }),
-    ...(finishReason !== undefined && { finishReason }),
-    ...(model !== undefined && { model }),
-    ...(usage && { usage }),
-  };
 }

@@ -1,7 +1,8 @@
 // One WebSocket from its opening to its end: text in order, each answer's hash checked before anyone sees it.
 
 import type { Env, SocketLike } from "./env.js";
-import type { ServerFrame } from "./frames.js";
+import type { ServerFrame } from "./generated/frames.js";
+import type { CheckedFrame, Verifier } from "./verifier.js";
 
 /** What arrived and was not looked at yet. Only a consumer that is stuck lets it grow so far. */
 const MAX_WAITING = 20_000;
@@ -14,29 +15,29 @@ export interface Ended {
 export interface SocketHandlers {
   /** Something arrived, whatever it is. */
   alive(): void;
-  frame(frame: ServerFrame): void;
+  frame(frame: CheckedFrame): void;
   /** The frames that have arrived are handled; more may follow. */
   idle(): void;
   ended(ended: Ended): void;
 }
 
 export class Socket {
-  readonly #env: Env;
+  readonly #verifier: Verifier;
   readonly #on: SocketHandlers;
   readonly #socket: SocketLike;
   #waiting: (string | Ended)[] = [];
   #busy = false;
   #dropped = false;
 
-  constructor(env: Env, url: string, protocols: string[], on: SocketHandlers) {
-    this.#env = env;
+  constructor({ WebSocket }: Pick<Env, "WebSocket">, url: string, protocols: string[], verifier: Verifier, on: SocketHandlers) {
+    this.#verifier = verifier;
     this.#on = on;
-    this.#socket = new env.WebSocket(url, protocols);
-    this.#socket.onmessage = ({ data }) => {
+    this.#socket = new WebSocket(url, protocols);
+    this.#socket.onmessage = ({ data }: { data: unknown }) => {
       on.alive();
       if (typeof data === "string") this.#arrived(data);
     };
-    this.#socket.onclose = ({ code, reason }) => this.#arrived({ code, reason: String(reason) });
+    this.#socket.onclose = ({ code, reason }: { code: number; reason: unknown }) => this.#arrived({ code, reason: String(reason) });
     // `close` always follows; without a listener some implementations throw.
     this.#socket.onerror = () => {};
   }
@@ -90,16 +91,10 @@ export class Socket {
 
   async #handle(text: string): Promise<void> {
     const frame = parse(text);
-    if (!frame) return;
-    if (frame.type === "response") {
-      const hash = await this.#env.sha256(frame.content);
-      if (this.#dropped) return;
-      if (hash !== null && hash !== frame.sha256) {
-        this.#end({ code: 4000, reason: "An answer's text does not have its hash" });
-        return;
-      }
-    }
-    this.#on.frame(frame);
+    const checked = frame?.type === "response" ? await this.#verifier.check(frame) : frame;
+    if (this.#dropped || !frame) return;
+    if (checked) this.#on.frame(checked);
+    else this.#end({ code: 4000, reason: "An answer's text does not have its hash" });
   }
 
   #end(ended: Ended): void {

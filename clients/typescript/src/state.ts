@@ -3,47 +3,10 @@
 
 import { place } from "./assembler.js";
 import type {
-  AcceptedFrame, DeltaFrame, ErrorFrame, HeadFrame, NotificationFrame, QueryFrame, ResponseFrame, ServerFrame, StoredMessage,
-  ThinkingFrame, Usage, WelcomeFrame,
-} from "./frames.js";
-
-export type MessageState =
-  | "sending" // a query that the server has not accepted yet
-  | "refused" // a query that the server did not take; `error` says why
-  | "queued" // an accepted query whose run waits
-  | "streaming" // an answer that is being written
-  | "complete" | "cancelled" | "incomplete" | "failed"; // stored; the last three of answers only
-
-export interface MessageError {
-  readonly code: string;
-  /** For a person, where the server gave a text. */
-  readonly message?: string;
-  readonly retryable: boolean;
-}
-
-export interface Message {
-  /** The same from the first sight of a message to its last: for lists of a user interface. */
-  readonly key: string;
-  /** The server's `message_id`; null until a query is accepted. */
-  readonly id: string | null;
-  /** The place in the log; null until it is stored there. */
-  readonly seq: number | null;
-  readonly role: "user" | "assistant" | "notification";
-  readonly content: string;
-  readonly state: MessageState;
-  readonly createdAt: string;
-  readonly runId?: string;
-  /** Of an answer: the `id` of its query. */
-  readonly inReplyTo?: string;
-  /** Of an answer: a newer one to the same query is in the list. */
-  readonly superseded?: boolean;
-  /** Of an answer that is being written. */
-  readonly attempt?: number;
-  readonly model?: string;
-  readonly finishReason?: string;
-  readonly usage?: Usage;
-  readonly error?: MessageError;
-}
+  AcceptedFrame, DeltaFrame, ErrorFrame, LiveFrame, Message as Stored, MessageFrame, QueryFrame, ThinkingFrame, WelcomeFrame,
+} from "./generated/frames.js";
+import { optional, stored, type Message, type MessageError } from "./message.js";
+import type { CheckedFrame, CheckedResponse } from "./verifier.js";
 
 export interface SessionState {
   readonly sessionId: string | null;
@@ -89,7 +52,7 @@ export function resumePoint(state: SessionState): { session_id?: string; after?:
   return state.anchored ? { session_id: state.sessionId, after: state.cursor } : { session_id: state.sessionId };
 }
 
-export function reduce(state: SessionState, frame: ServerFrame): Step {
+export function reduce(state: SessionState, frame: CheckedFrame): Step {
   switch (frame.type) {
     case "notification":
       if (frame.event === "welcome") return { state: welcome(state, frame) };
@@ -124,7 +87,7 @@ export function reduce(state: SessionState, frame: ServerFrame): Step {
     case "session":
       return { state: mine(state, frame) ? { ...state, title: frame.title, deleted: frame.deleted } : state };
     case "rename":
-      return { state: { ...state, title: typeof frame.data["title"] === "string" ? frame.data["title"] : state.title } };
+      return { state: { ...state, title: frame.data.title } };
     default:
       return { state };
   }
@@ -149,7 +112,7 @@ export function dismissed(state: SessionState, key: string): SessionState {
 }
 
 /** Messages from before the first that is held, as `history` gave them. */
-export function prepended(state: SessionState, items: readonly StoredMessage[]): SessionState {
+export function prepended(state: SessionState, items: readonly Stored[]): SessionState {
   const first = firstSeq(state);
   const earlier = items.filter((item) => first === null || item.seq < first).map(stored);
   if (first !== null && earlier.length > 0 && earlier[earlier.length - 1]?.seq !== first - 1) return state;
@@ -188,7 +151,7 @@ function unsentOnly(state: SessionState): Pick<SessionState, "messages" | "strea
   return { messages: state.messages.filter((message) => message.id === null), streaming: null };
 }
 
-function caughtUp(state: SessionState, frame: HeadFrame): Step {
+function caughtUp(state: SessionState, frame: LiveFrame): Step {
   if (frame.head > state.cursor) return { state, resync: "the catch-up ended before its head" };
   // The answer that this client saw being written has no run any more, or one that starts anew: else the server had sent it.
   const next = state.confirmed ? state : withoutStreaming(state);
@@ -247,7 +210,7 @@ function asked(state: SessionState, frame: QueryFrame): Step {
   };
 }
 
-function noted(state: SessionState, frame: NotificationFrame): Step {
+function noted(state: SessionState, frame: MessageFrame): Step {
   if (frame.session_id !== state.sessionId || frame.seq === undefined) return { state };
   const place = placeOf(state, frame.seq);
   if (place === "missed") return missed(state, frame.seq);
@@ -303,7 +266,7 @@ function written(state: SessionState, frame: DeltaFrame): Step {
   return { state: withStreaming({ ...state, confirmed: true }, { ...message, content: draft.text, attempt: draft.attempt }) };
 }
 
-function answered(state: SessionState, frame: ResponseFrame): Step {
+function answered(state: SessionState, frame: CheckedResponse): Step {
   const place = placeOf(state, frame.seq);
   if (place === "missed") return missed(state, frame.seq);
   const ended = state.streaming?.id === frame.message_id ? withoutStreaming(state) : state;
@@ -325,9 +288,10 @@ function answered(state: SessionState, frame: ResponseFrame): Step {
     ...optional({
       runId: frame.run_id,
       inReplyTo: frame.in_reply_to,
-      model: frame.model ?? undefined,
-      finishReason: frame.finish_reason ?? undefined,
+      model: frame.model,
+      finishReason: frame.finish_reason,
       usage: frame.usage,
+      unverified: frame.unverified,
       error: frame.error && { ...frame.error, ...optional({ message: told }) },
     }),
   };
@@ -342,27 +306,6 @@ function requeued(state: SessionState, runId: string): SessionState {
   const query = state.streaming?.runId === runId ? state.streaming.inReplyTo : undefined;
   const next = state.streaming?.runId === runId ? withoutStreaming(state) : state;
   return query === undefined ? next : replace(next, (message) => message.id === query, (message) => ({ ...message, state: "queued" }));
-}
-
-/** A stored message in the form of the list. */
-export function stored(item: StoredMessage): Message {
-  return {
-    key: item.id ?? item.message_id,
-    id: item.message_id,
-    seq: item.seq,
-    role: item.role,
-    content: item.content,
-    state: item.state,
-    createdAt: item.created_at,
-    ...optional({
-      runId: item.run_id ?? undefined,
-      inReplyTo: item.in_reply_to ?? undefined,
-      model: item.model ?? undefined,
-      finishReason: item.finish_reason ?? undefined,
-      usage: item.usage ?? undefined,
-      error: item.error ?? undefined,
-    }),
-  };
 }
 
 /** Puts a stored message behind the other stored ones. */
@@ -417,9 +360,4 @@ function mark(state: SessionState): SessionState {
   const outdated = (message: Message): boolean =>
     message.inReplyTo !== undefined && message.seq !== null && !message.superseded && newest.get(message.inReplyTo) !== message;
   return replace(state, outdated, (message) => ({ ...message, superseded: true }));
-}
-
-/** Leaves out what is undefined: an absent field and an undefined one are the same to a reader, not to `exactOptionalPropertyTypes`. */
-function optional<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

@@ -4,8 +4,8 @@
 // slow reader: it gets the text in larger pieces.
 
 import type { AgentError } from "./errors.js";
-import type { AnswerState, Usage } from "./frames.js";
-import type { Message, MessageError } from "./state.js";
+import type { AnswerState, Usage } from "./generated/frames.js";
+import type { Message, MessageError } from "./message.js";
 
 export interface Answer {
   readonly messageId: string;
