@@ -12,6 +12,9 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+/** For a file of tests: so that one that hangs says so. */
+const TIMEOUT_MS = 180_000;
+
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const kinds = process.argv.slice(2);
 if (kinds.length === 0 || !kinds.every((kind) => existsSync(`test/${kind}`))) {
@@ -27,7 +30,7 @@ for (const kind of kinds) {
   if (names.length === 0) throw new Error(`There are no tests of the kind ${kind}`);
   const entryPoints = names.map((name) => `test/${kind}/${name}`);
   await build({ entryPoints, outdir, bundle: true, format: "esm", platform: "node", target: "node20", packages: "external", sourcemap: true, logLevel: "warning" });
-  const flags = kind === "record" ? [] : ["--test", "--test-reporter=spec"];
+  const flags = kind === "record" ? [] : ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`];
   const files = names.map((name) => `${outdir}/${name.replace(/\.ts$/, ".js")}`);
   const { status } = spawnSync(process.execPath, ["--enable-source-maps", ...flags, ...files], { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);

@@ -7,6 +7,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { TestContext } from "node:test";
+import { WebSocket } from "ws";
+import { createClient, type Client, type GetToken, type Observable } from "../src/index.js";
 
 const BINARY = resolve(process.env["AGENT_WEBSOCKET"] ?? "../../target/debug/agent-websocket");
 
@@ -91,4 +94,25 @@ async function freePort(): Promise<number> {
   listener.close();
   await once(listener, "close");
   return port;
+}
+
+/** A client of this server as an application would make it; it is reset when the test ends, however that ends. */
+export function clientOf(test: TestContext, server: Server, user: string, getToken: GetToken = () => server.token(user)): Client {
+  const client = createClient({ url: server.url, getToken, WebSocket });
+  test.after(() => client.reset());
+  return client;
+}
+
+/** Resolves with the first value that fits. */
+export function until<T>(observable: Observable<T>, fits: (value: T) => boolean): Promise<T> {
+  return new Promise((resolve) => {
+    let leave = (): void => {};
+    const look = (value: T): void => {
+      if (!fits(value)) return;
+      resolve(value);
+      // It may have fitted at once, before there was anything to leave.
+      queueMicrotask(() => leave());
+    };
+    leave = observable.subscribe(look);
+  });
 }

@@ -3,42 +3,12 @@ import { test } from "node:test";
 import type { ServerFrame } from "../../src/generated/frames.js";
 import { EMPTY, dismissed, prepended, reduce, refused, resumePoint, sending, type SessionState } from "../../src/state.js";
 import { random } from "../random.js";
-import { recording } from "../recording.js";
+import { asker, assertCutsHeal, play, recording, said } from "../recording.js";
 import { frames, SESSION } from "../world.js";
 
 const recorded = recording();
 
-/** Applies frames; what the reducer misses fails the test. */
-function play(state: SessionState, ...list: readonly ServerFrame[]): SessionState {
-  for (const frame of list) {
-    const step = reduce(state, frame);
-    assert.equal(step.resync, undefined, `${JSON.stringify(frame)}: ${step.resync}`);
-    state = step.state;
-  }
-  return state;
-}
-
-/** The state of the one who asked, after so many frames: questions are in it from the moment of their sending. */
-function asker(count: number): SessionState {
-  let state = EMPTY;
-  const waiting = Object.entries(recorded.sent);
-  for (const frame of recorded.live.slice(0, count)) {
-    state = play(state, frame);
-    if ((frame.type === "status" && frame.event === "live") || frame.type === "response") {
-      const next = waiting.shift();
-      if (next) state = sending(state, { id: next[0], content: next[1], createdAt: "" });
-    }
-  }
-  return state;
-}
-
-/** What has to be the same however the frames came. */
-function said(state: SessionState): unknown {
-  return state.messages.map(({ key, id, seq, role, content, state: how, runId, inReplyTo, model, usage, error }) =>
-    ({ key, id, seq, role, content, how, runId, inReplyTo, model, usage, error: error?.code }));
-}
-
-const whole = asker(recorded.live.length);
+const whole = asker(recorded, recorded.live.length);
 
 test("the recording holds what the tests need", () => {
   assert.deepEqual(whole.messages.map(({ role, state }) => `${role} ${state}`), [
@@ -47,22 +17,15 @@ test("the recording holds what the tests need", () => {
   assert.ok(recorded.live.filter((frame) => frame.type === "delta").length >= 30);
   assert.match(whole.messages[1]?.content ?? "", /🎉.*👩‍👩‍👧/u);
   assert.match(whole.messages[3]?.error?.message ?? "", /^Failed to generate response: /);
-  assert.equal(recorded.resumed.length, recorded.live.length);
 });
 
 test("a cut at every boundary, and the resume that the server gave, end in the same conversation", () => {
-  for (const { after, cursor, frames: resumed } of recorded.resumed) {
-    const cut = asker(after);
-    assert.equal(cut.cursor, cursor);
-    const state = play(cut, ...resumed);
-    assert.deepEqual(said(state), said(whole), `cut after ${after} frames`);
-    assert.equal(state.streaming, null);
-  }
+  assertCutsHeal(recorded);
 });
 
 test("a second cut at every boundary of every resume ends in the same conversation", () => {
   for (const first of recorded.resumed) {
-    let state = asker(first.after);
+    let state = asker(recorded, first.after);
     for (const [index, frame] of first.frames.entries()) {
       state = play(state, frame);
       // Somebody who came back later, from the cursor that this one has by now.
@@ -74,7 +37,7 @@ test("a second cut at every boundary of every resume ends in the same conversati
 
 test("text on the screen only ever grows towards the answer, through a cut too", () => {
   for (const { after, frames: resumed } of recorded.resumed) {
-    let state = asker(after);
+    let state = asker(recorded, after);
     for (const frame of resumed) {
       state = play(state, frame);
       const { streaming } = state;
@@ -90,14 +53,14 @@ test("any frame may come twice at once", () => {
     const chance = random(seed);
     const one = recorded.resumed[Math.floor(chance() * recorded.resumed.length)] ?? assert.fail();
     const doubled = one.frames.flatMap((frame) => (chance() < 0.3 ? [frame, frame] : [frame]));
-    assert.deepEqual(said(play(asker(one.after), ...doubled)), said(whole), `seed ${seed}`);
+    assert.deepEqual(said(play(asker(recorded, one.after), ...doubled)), said(whole), `seed ${seed}`);
   }
 });
 
 test("a lost frame is noticed before the next message, or makes no difference", () => {
   for (const { after, frames: resumed } of recorded.resumed) {
     for (let lost = 1; lost < resumed.length; lost++) {
-      let state = asker(after);
+      let state = asker(recorded, after);
       let noticed = false;
       for (const frame of resumed.filter((_, index) => index !== lost)) {
         const step = reduce(state, frame);
