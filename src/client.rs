@@ -1,6 +1,6 @@
 //! The other end of the wire: a client of this contract, for the terminal (`chat`) and for `check`.
 //!
-//! What it does with a frame or a close is decided without I/O, in [`replica`] and [`comeback`]; [`connection`] owns the
+//! What it does with a frame or a close is decided without I/O, in [`replica`] and [`comeback`]; `connection` owns the
 //! socket and carries that out. It knows the contract's types and nothing of the server: what it believes it has heard on
 //! the wire. Refuses to run by itself: whoever holds a [`Client`] drives it by calling [`Client::next`].
 

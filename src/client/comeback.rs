@@ -1,6 +1,6 @@
 //! Whether to come back after a connection has ended, with what, and when: the contract's table of close codes as a function.
 //!
-//! Pure: the random part is passed in. PROTOCOL.md's table is compared with it by a test. [`super::connection`] asks it.
+//! Pure: the random part is passed in. PROTOCOL.md's table is compared with it by a test. `connection` asks it.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What a client holds of a session, and what each frame means for it: the contract's rules of order and resume, without I/O.
 //!
 //! Owns the cursor, the texts being written, and what was sent and not answered. Refuses to show anything twice, and says
-//! when it has missed something. [`super::connection`] feeds it frames and asks it what to send.
+//! when it has missed something. `connection` feeds it frames and asks it what to send.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
