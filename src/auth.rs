@@ -54,7 +54,7 @@ pub struct Principal {
 }
 
 /// The scope that lets a token notify users.
-const NOTIFY_SCOPE: &str = "agent:notify";
+pub const NOTIFY_SCOPE: &str = "agent:notify";
 
 /// The scope that lets a token read everybody's conversations, in the inspector.
 pub const INSPECT_SCOPE: &str = "agent:inspect";

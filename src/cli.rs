@@ -5,6 +5,7 @@
 
 mod bench;
 mod chat;
+mod check;
 mod spec;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 pub use self::bench::{BenchArgs, FloorArgs};
 pub use self::chat::{AccessArgs, ChatArgs};
+pub use self::check::CheckArgs;
 pub use self::spec::{SPECIFICATIONS, SpecArgs};
 use crate::config::settings_help;
 use crate::ids::UserId;
@@ -61,6 +63,10 @@ pub enum Command {
     /// Talk to the agent from this terminal.
     #[command(long_about = chat::CHAT, after_help = chat::CHAT_EXAMPLES)]
     Chat(ChatArgs),
+
+    /// Check a deployment, and say what is wrong and why.
+    #[command(long_about = check::CHECK, after_help = check::CHECK_EXAMPLES)]
+    Check(CheckArgs),
 
     /// Measure this program on this machine.
     #[command(long_about = bench::BENCH, after_help = bench::BENCH_EXAMPLES)]

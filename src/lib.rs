@@ -34,6 +34,7 @@ pub mod ws;
 pub mod app;
 pub mod bench;
 pub mod chat;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod shutdown;

@@ -9,6 +9,7 @@ mod batch;
 pub mod chunks;
 pub mod connections;
 pub mod feedback;
+pub mod fitness;
 pub mod inspect;
 pub mod messages;
 pub mod nodes;

@@ -9,13 +9,13 @@ use anyhow::Context;
 
 use super::commands::checked;
 use super::dev;
-use crate::auth::{MintRequest, mint};
-use crate::cli::AccessArgs;
+use crate::auth::{MintRequest, NOTIFY_SCOPE, mint};
+use crate::cli::{AccessArgs, CheckArgs};
 use crate::client::Token;
 use crate::clock::Clock;
 use crate::config::{self, TokenSettings};
 use crate::ids::UserId;
-use crate::secret::Secret;
+use crate::secret::{DatabaseUrl, Secret};
 
 /// How long a token holds that is signed here.
 const LIFE: Duration = Duration::from_hours(1);
@@ -41,6 +41,34 @@ pub(super) fn token(access: &AccessArgs, scope: Option<&'static str>) -> anyhow:
     Ok(Token::Asked(Box::new(move || {
         Box::pin(std::future::ready(sign().map_err(|error| format!("{error:#}"))))
     })))
+}
+
+/// A token with which to notify: given, or signed here where the user's is too.
+///
+/// # Errors
+/// When there is nothing to sign with.
+pub(super) fn service_token(arguments: &CheckArgs) -> anyhow::Result<Option<Token>> {
+    if let Some(token) = &arguments.service_token {
+        return Ok(Some(Token::Fixed(token.clone())));
+    }
+    if signs(&arguments.access) {
+        return Ok(Some(token(&arguments.access, Some(NOTIFY_SCOPE))?));
+    }
+    Ok(None)
+}
+
+/// The server's database: given, or that of the `dev` whose secret signs the tokens.
+pub(super) fn database(arguments: &CheckArgs) -> Option<DatabaseUrl> {
+    if arguments.database_url.is_some() || !signs(&arguments.access) {
+        return arguments.database_url.clone();
+    }
+    let (_, data_dir) = config::database_or_dev(&config::environment).ok()?;
+    dev::running_database(&data_dir).ok()
+}
+
+/// Whether tokens are signed here.
+fn signs(access: &AccessArgs) -> bool {
+    access.token.is_none() && access.token_file.is_none() && access.url.is_local()
 }
 
 /// Signs tokens of the demo user, as the command `token` does.

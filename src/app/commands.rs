@@ -1,6 +1,7 @@
 //! What each command of the command line does.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -9,7 +10,8 @@ use super::{Node, Parts, access, database, dev, provider};
 use crate::auth::{MintRequest, mint};
 use crate::bench;
 use crate::chat;
-use crate::cli::{ChatArgs, Cli, Command, SpecArgs, TokenArgs};
+use crate::check;
+use crate::cli::{ChatArgs, CheckArgs, Cli, Command, SpecArgs, TokenArgs};
 use crate::client;
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
@@ -32,6 +34,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Revoke(arguments) => database::revoke(arguments).await,
         Command::Export(arguments) => database::export(&arguments).await,
         Command::Chat(arguments) => talk(arguments).await,
+        Command::Check(arguments) => inspect(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::BenchFloor(arguments) => bench::serve_floor(arguments).await,
         Command::Spec(arguments) => specification(&arguments),
@@ -127,6 +130,20 @@ async fn talk(arguments: ChatArgs) -> anyhow::Result<()> {
     };
     let stream = arguments.stream;
     chat::run(chat::Options { client, stream }).await
+}
+
+async fn inspect(arguments: CheckArgs) -> anyhow::Result<()> {
+    let options = check::Options {
+        token: access::token(&arguments.access, None)?,
+        service_token: access::service_token(&arguments)?,
+        database_url: access::database(&arguments),
+        address: arguments.access.url,
+        listen_url: arguments.listen_database_url,
+        idle: arguments.idle_seconds.map(Duration::from_secs),
+        question: arguments.question,
+        clock: Clock::system(),
+    };
+    check::run(options).await
 }
 
 fn specification(arguments: &SpecArgs) -> anyhow::Result<()> {

@@ -41,7 +41,8 @@ pub enum Token {
 }
 
 impl Token {
-    fn get(&self) -> Work<Result<Secret, String>> {
+    /// A token to use now.
+    pub fn get(&self) -> Work<Result<Secret, String>> {
         match self {
             Self::Fixed(token) => Box::pin(std::future::ready(Ok(token.clone()))),
             Self::Asked(ask) => ask(),

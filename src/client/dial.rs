@@ -1,6 +1,6 @@
 //! Opens a socket: address, headers, TLS, and why it could not be opened.
 //!
-//! Refuses to retry. The token goes into a header, never into the address. [`super::connection`] and `check` call it.
+//! Refuses to retry. The token goes into a header, never into the address. `connection` and `check` call it.
 
 use std::time::Duration;
 

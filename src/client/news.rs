@@ -4,6 +4,7 @@
 
 use super::frames::{Accepted, Done, Failure, Gap, Notification, Query, Response, Thinking};
 use crate::ids::{MessageId, NotificationId, SessionId};
+use crate::protocol::text::Timestamp;
 
 /// Which session to open at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum News {
     Text {
         /// Of which answer.
         message_id: MessageId,
+        /// When the server sent it.
+        at: Timestamp,
         /// What was shown of this answer holds no more.
         anew: bool,
         /// The text.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::OutboxFull;
-use super::frames::{Accepted, Done, Frame, Notification, Query, Response, Welcome};
+use super::frames::{Accepted, Delta, Done, Frame, Notification, Query, Response, Welcome};
 use super::news::{News, Shown, Start, Then};
 use super::says::Outgoing;
 use crate::ids::{MessageId, NotificationId, Seq, SessionId};
@@ -121,7 +121,7 @@ impl Replica {
             Frame::Accepted(accepted) => self.accepted(accepted),
             Frame::Thinking(thinking) => told(News::Thinking(thinking)),
             Frame::Run { state, .. } if state == "queued" => told(News::Requeued),
-            Frame::Delta(delta) => self.place(delta.message_id, delta.attempt, delta.offset, &delta.content),
+            Frame::Delta(delta) => self.place(&delta),
             Frame::Response(response) => self.response(response),
             Frame::Notification(notification) => self.notification(notification),
             Frame::Cleared(ids) => told(News::Cleared(ids)),
@@ -221,36 +221,31 @@ impl Replica {
         told(News::Accepted(accepted))
     }
 
-    fn place(
-        &mut self,
-        message_id: MessageId,
-        attempt: u32,
-        offset: u64,
-        content: &str,
-    ) -> (Vec<News>, Then) {
-        let draft = self.drafts.entry(message_id).or_default();
-        if attempt < draft.attempt {
+    fn place(&mut self, delta: &Delta) -> (Vec<News>, Then) {
+        let draft = self.drafts.entry(delta.message_id).or_default();
+        if delta.attempt < draft.attempt {
             return (Vec::new(), Then::Continue);
         }
-        let anew = attempt > draft.attempt && !draft.units.is_empty();
-        if attempt > draft.attempt {
-            draft.attempt = attempt;
+        let anew = delta.attempt > draft.attempt && !draft.units.is_empty();
+        if delta.attempt > draft.attempt {
+            draft.attempt = delta.attempt;
             draft.units.clear();
         }
         let held = draft.units.len();
-        let Some(overlap) = usize::try_from(offset)
+        let Some(overlap) = usize::try_from(delta.offset)
             .ok()
             .and_then(|offset| held.checked_sub(offset))
         else {
             return (Vec::new(), Then::Resume);
         };
-        let units: Vec<u16> = content.encode_utf16().skip(overlap).collect();
+        let units: Vec<u16> = delta.content.encode_utf16().skip(overlap).collect();
         if units.is_empty() && !anew {
             return (Vec::new(), Then::Continue);
         }
         draft.units.extend(&units);
         told(News::Text {
-            message_id,
+            message_id: delta.message_id,
+            at: delta.timestamp,
             anew,
             text: String::from_utf16_lossy(&units),
         })

@@ -9,6 +9,8 @@ mod chaos;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod commands;

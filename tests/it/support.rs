@@ -13,6 +13,7 @@ pub(crate) mod gauge;
 pub(crate) mod http;
 pub(crate) mod issuer;
 pub(crate) mod ledger;
+pub(crate) mod meddler;
 pub(crate) mod node;
 pub(crate) mod pooler;
 pub(crate) mod process;
