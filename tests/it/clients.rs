@@ -1,6 +1,9 @@
-//! Clients that others wrote, or might copy, against the server: the original design's in Chromium, `wscat`, Python's.
+//! Clients that others wrote, or might copy, against the server: the original design's in Chromium, `wscat`, Python's; in `library`, the
+//! examples on our own library.
 //!
 //! `scripts/example-clients` installs what they need; `support::programs` says what happens without it.
+
+mod library;
 
 use serde_json::json;
 
