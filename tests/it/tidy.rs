@@ -7,6 +7,7 @@ mod documents;
 mod examples;
 mod layers;
 mod shown_by;
+mod snippets;
 mod sources;
 mod specifications;
 

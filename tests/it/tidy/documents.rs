@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -24,7 +24,15 @@ const DOCUMENTS: [&str; 14] = [
     "docs/benchmarks.md",
     "docs/metrics.md",
     "docs/console.md",
+    "docs/clients.md",
+    "examples/README.md",
+    "examples/ai-sdk/README.md",
+    "examples/html-page/README.md",
+    "examples/node-service/README.md",
     "examples/notify/README.md",
+    "examples/original-client/README.md",
+    "examples/python/README.md",
+    "examples/react-vite/README.md",
 ];
 
 /// The cells of the tables' rows under a heading, up to the next heading of its rank.
