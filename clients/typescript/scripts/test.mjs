@@ -26,12 +26,12 @@ execFileSync("node_modules/.bin/tsc", ["-p", "tsconfig.test.json"], { stdio: "in
 for (const kind of kinds) {
   const outdir = `build/${kind}`;
   rmSync(outdir, { recursive: true, force: true });
-  const names = readdirSync(`test/${kind}`).filter((name) => name.endsWith(kind === "record" ? ".ts" : ".test.ts"));
+  const names = readdirSync(`test/${kind}`).filter((name) => (kind === "record" ? /\.ts$/ : /\.test\.tsx?$/).test(name));
   if (names.length === 0) throw new Error(`There are no tests of the kind ${kind}`);
   const entryPoints = names.map((name) => `test/${kind}/${name}`);
   await build({ entryPoints, outdir, bundle: true, format: "esm", platform: "node", target: "node20", packages: "external", sourcemap: true, logLevel: "warning" });
   const flags = kind === "record" ? [] : ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`];
-  const files = names.map((name) => `${outdir}/${name.replace(/\.ts$/, ".js")}`);
+  const files = names.map((name) => `${outdir}/${name.replace(/\.tsx?$/, ".js")}`);
   const { status } = spawnSync(process.execPath, ["--enable-source-maps", ...flags, ...files], { stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);
 }

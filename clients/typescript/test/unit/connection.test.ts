@@ -136,6 +136,25 @@ test("an expired token is replaced by a new one", async () => {
   world.socket.cut(4401, "Token expired");
   await world.settle();
   assert.deepEqual(asked, ["connect", "expired"]);
+  world.socket.tell(frames.welcome({ resumed: true }), frames.live());
+  await world.settle();
+  world.socket.cut();
+  await world.pass(1_000);
+  assert.deepEqual(asked, ["connect", "expired", "connect"]);
+});
+
+test("a renewal that comes after its connection is gone is not presented to the next one", async () => {
+  let give: (token: string) => void = () => {};
+  const { world } = await live(({ reason }) => (reason === "expiring" ? new Promise((resolve) => (give = resolve)) : "token"));
+  world.socket.tell({ type: "status", event: "token_expiring", content: "", timestamp: "", expires_at: "" });
+  await world.settle();
+  world.socket.cut();
+  await world.pass(1_000);
+  world.socket.tell(frames.welcome({ resumed: true }), frames.live());
+  await world.settle();
+  give("late");
+  await world.settle();
+  assert.deepEqual(world.socket.said, []);
 });
 
 test("a token that ends soon is renewed on the live connection", async () => {
