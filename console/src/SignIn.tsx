@@ -8,15 +8,19 @@ export interface SignInProps {
   title: string;
   children: ComponentChildren;
   fault?: string | undefined;
+  /** It stands in a page rather than being one. */
+  part?: boolean;
   onToken(token: string): void;
 }
 
-export function SignIn({ title, children, fault, onToken }: SignInProps): VNode {
+export function SignIn({ title, children, fault, part, onToken }: SignInProps): VNode {
   const [text, setText] = useState("");
   const token = text.trim();
   const odd = token !== "" && token.split(".").length !== 3;
+  const Frame = part ? "div" : "main";
+  const Title = part ? "h2" : "h1";
   return (
-    <main class="gate">
+    <Frame class="gate">
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -24,7 +28,7 @@ export function SignIn({ title, children, fault, onToken }: SignInProps): VNode 
         }}
       >
         <Mark />
-        <h1>{title}</h1>
+        <Title>{title}</Title>
         {children}
         <div class="field">
           <label for="token">Access token</label>
@@ -46,6 +50,6 @@ export function SignIn({ title, children, fault, onToken }: SignInProps): VNode 
         </div>
         <button class="primary" type="submit" disabled={token === "" || odd}>Sign in</button>
       </form>
-    </main>
+    </Frame>
   );
 }

@@ -8,7 +8,7 @@ import { SignIn } from "../SignIn.tsx";
 import { claims, type TokenKeeper } from "../token.ts";
 import { Badge, ConnectionNote, Note } from "./Connection.tsx";
 import { Conversation } from "./Conversation.tsx";
-import { Confirm } from "./Dialog.tsx";
+import { Confirm, SignInAgain } from "./Dialog.tsx";
 import { Inbox, Toasts } from "./Inbox.tsx";
 import { ModelPicker } from "./ModelPicker.tsx";
 import { ChatService, words } from "./service.ts";
@@ -61,7 +61,9 @@ function Page({ service, tokens, onRefused, onSignOut }: SignedInProps & { servi
   const [doomed, setDoomed] = useState<SessionInfo>();
   const [told, tell] = useTold();
   const items = useObservable(service.client.notifications.items);
-  const title = state.title ?? "New conversation";
+  const listed = useObservable(service.sessions)?.find(({ id }) => id === state.sessionId);
+  // The socket tells a title when it changes; what it is at first, the list says.
+  const title = state.title ?? listed?.title ?? "New conversation";
   useEffect(() => {
     document.title = `${items.length > 0 ? `(${items.length}) ` : ""}${title} · Agent WebSocket`;
   }, [title, items.length]);
@@ -94,14 +96,13 @@ function Page({ service, tokens, onRefused, onSignOut }: SignedInProps & { servi
         <header class="bar">
           <button type="button" class="quiet icon only-phone" aria-label="Conversations" aria-expanded={menu} onClick={() => setMenu(true)}><Glyph name="menu" /></button>
           <h1 title={title}>{title}</h1>
-          <ModelPicker service={service} session={session} live={state.live} onTold={tell} />
           <Badge state={connection} />
           <Inbox notifications={service.client.notifications} onOpen={open} onTold={tell} />
         </header>
         <ConnectionNote state={connection} onWake={() => service.wake()} onLeave={() => open("latest")} />
         <TokenNotes tokens={tokens} connection={connection} known={state.userId !== null} onRefused={onRefused} />
         {told ? <div role="alert"><Note bad text={told} /></div> : null}
-        <Conversation session={session} target={target} onTold={tell} />
+        <Conversation session={session} target={target} onTold={tell} picker={<ModelPicker service={service} session={session} live={state.live} onTold={tell} />} />
       </main>
       <Toasts notifications={service.client.notifications} isLive={() => service.session.value.connection.value.status === "live"} onTold={tell} />
       {doomed ? (
@@ -134,18 +135,15 @@ function TokenNotes({ tokens, connection, known, onRefused }: TokenNotesProps): 
     // Never accepted: then there is nothing on the screen to be kept.
     if (ended && !known) onRefused("The token was not accepted, or has ended.");
   }, [ended, known]);
-  if (asking) {
-    return (
-      <div class="veil" role="dialog" aria-modal="true" aria-label="Sign in again">
-        <SignIn title="Sign in again" onToken={(given) => tokens.set(given)}>
-          <p>Your token has ended. What you see stays, and answers go on; with another token you see the rest.</p>
-        </SignIn>
-      </div>
-    );
-  }
-  // The page around a frame brings the next one by itself.
-  if (left > ENDING_MS || ended || parent !== window) return null;
-  return <Note text="Your token ends within a minute." action="Give another" onAction={() => setAsking(true)} />;
+  const ask = (): void => setAsking(true);
+  return (
+    <>
+      {ended ? <Note bad text="Your token has ended. Answers go on without you." action="Sign in again" onAction={ask} /> : null}
+      {/* The page around a frame brings the next one by itself. */}
+      {left <= ENDING_MS && !ended && parent === window ? <Note text="Your token ends within a minute." action="Give another" onAction={ask} /> : null}
+      {asking ? <SignInAgain ended={ended} onToken={(given) => { setAsking(false); tokens.set(given); }} onLater={() => setAsking(false)} /> : null}
+    </>
+  );
 }
 
 /** The session in the address, so that a reload and the browser's "back" find it. */

@@ -13,12 +13,13 @@ export interface ComposerProps {
   session: Session;
   /** The answer that is being written. */
   running: Message | null;
+  picker: VNode;
   children: ComponentChildren;
   onSend(text: string): void;
   onTold(text: string): void;
 }
 
-export function Composer({ session, running, children, onSend, onTold }: ComposerProps): VNode {
+export function Composer({ session, running, picker, children, onSend, onTold }: ComposerProps): VNode {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   const bytes = new TextEncoder().encode(text).length;
@@ -59,16 +60,17 @@ export function Composer({ session, running, children, onSend, onTold }: Compose
           id="ask"
           ref={field}
           rows={1}
-          placeholder={running ? "Ask the next question: it waits for its turn" : "Ask anything"}
+          placeholder={running ? "Ask the next question" : "Ask anything"}
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={keys}
         />
         {running && text.trim() === ""
-          ? <button type="button" class="icon" aria-label="Stop" title="Stop (Escape)" onClick={stop}><Glyph name="stop" /></button>
+          ? <button type="button" class="icon stop" aria-label="Stop" title="Stop (Escape)" onClick={stop}><Glyph name="stop" /></button>
           : <button type="submit" class="primary icon" aria-label="Send" title="Send (Enter)" disabled={!sendable}><Glyph name="send" /></button>}
       </form>
       <div class="hint">
+        {picker}
         <span class="keys">Enter sends · Shift+Enter begins a line{running ? " · Escape stops" : ""}</span>
         <span role="status">{bytes > MAX_BYTES ? `Too long by ${bytes - MAX_BYTES} bytes` : ""}</span>
       </div>

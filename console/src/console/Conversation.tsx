@@ -4,6 +4,7 @@ import type { Message, Session, SessionState } from "agent-websocket";
 import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Glyph, Mark } from "../Glyph.tsx";
+import { arranged } from "./arrange.ts";
 import { Composer } from "./Composer.tsx";
 import { words } from "./service.ts";
 import { Turn } from "./Turn.tsx";
@@ -23,11 +24,14 @@ export interface ConversationProps {
   session: Session;
   /** A message to be shown, by its place: what a search found. */
   target: number | undefined;
+  /** What decides who answers. */
+  picker: VNode;
   onTold(text: string): void;
 }
 
-export function Conversation({ session, target, onTold }: ConversationProps): VNode {
+export function Conversation({ session, target, picker, onTold }: ConversationProps): VNode {
   const state = useObservable(session.state, true);
+  const { status } = useObservable(session.connection);
   const talk = useRef<HTMLDivElement>(null);
   const [atEnd, setAtEnd] = useState(true);
   const toEnd = (): void => {
@@ -64,7 +68,7 @@ export function Conversation({ session, target, onTold }: ConversationProps): VN
         onScroll={({ currentTarget: box }) => setAtEnd(box.scrollHeight - box.scrollTop - box.clientHeight < AT_END_PX)}
       >
         {state.messages.length === 0
-          ? <Empty state={state} onSend={send} />
+          ? <Empty live={state.live} waits={status !== "closed"} onSend={send} />
           : (
             <div class="column" role="log" aria-label="Conversation">
               {state.hasEarlier ? <div class="earlier"><button type="button" class="small" onClick={() => void earlier()}>Earlier messages</button></div> : null}
@@ -74,7 +78,7 @@ export function Conversation({ session, target, onTold }: ConversationProps): VN
           )}
       </div>
       <div class="ask">
-        <Composer session={session} running={state.streaming} onSend={send} onTold={onTold}>
+        <Composer session={session} running={state.streaming} picker={picker} onSend={send} onTold={onTold}>
           {atEnd ? null : <button type="button" class="to-end small" onClick={toEnd}><Glyph name="end" />To the end</button>}
         </Composer>
       </div>
@@ -83,11 +87,12 @@ export function Conversation({ session, target, onTold }: ConversationProps): VN
 }
 
 function Turns({ state, session }: { state: SessionState; session: Session }): VNode {
-  const last = state.messages.findLast(({ role, seq }) => role === "assistant" && seq !== null);
-  const again = last && last === state.messages.at(-1) ? last : undefined;
+  const messages = arranged(state.messages);
+  const last = messages.at(-1);
+  const again = last?.role === "assistant" && last.seq !== null ? last : undefined;
   return (
     <>
-      {state.messages.map((message: Message) => (
+      {messages.map((message: Message) => (
         <Turn key={message.key} message={message} session={session} newest={message === again} onAgain={() => void session.regenerate(message.id ?? undefined)} />
       ))}
     </>
@@ -101,8 +106,9 @@ function Thinking({ state }: { state: SessionState }): VNode | null {
   return <div class="turn assistant"><div class="writing" role="status" aria-label="Waiting for the answer"><i /><i /><i /></div></div>;
 }
 
-function Empty({ state, onSend }: { state: SessionState; onSend(text: string): void }): VNode {
-  if (!state.live) return <div class="empty"><div class="writing" role="status" aria-label="Loading"><i /><i /><i /></div></div>;
+function Empty({ live, waits, onSend }: { live: boolean; waits: boolean; onSend(text: string): void }): VNode {
+  if (!live && !waits) return <div class="empty" />;
+  if (!live) return <div class="empty"><div class="writing" role="status" aria-label="Loading"><i /><i /><i /></div></div>;
   return (
     <div class="empty">
       <Mark />

@@ -89,8 +89,12 @@ function Answer({ message, session, newest, onAgain }: TurnProps): VNode {
       {end ? <p class={message.state === "cancelled" ? "state" : "state bad"}>{message.error?.message ?? end}</p> : null}
       {streaming ? null : (
         <div class="under-turn">
-          <Tool glyph={copied ? "check" : "copy"} name={copied ? "Copied" : "Copy"} onClick={() => void copy().catch(() => setCopied(false))} />
-          <Rating message={message} session={session} />
+          {message.content === "" ? null : (
+            <>
+              <Tool glyph={copied ? "check" : "copy"} name={copied ? "Copied" : "Copy"} onClick={() => void copy().catch(() => setCopied(false))} />
+              <Rating message={message} session={session} />
+            </>
+          )}
           {newest ? <Tool glyph="again" name="Answer again" onClick={onAgain} /> : null}
           <Facts message={message} />
         </div>
@@ -145,6 +149,7 @@ function Rating({ message, session }: { message: Message; session: Session }): V
       {open ? (
         <form
           class="comment"
+          ref={show}
           onSubmit={(event) => {
             event.preventDefault();
             setOpen(false);
@@ -161,6 +166,11 @@ function Rating({ message, session }: { message: Message; session: Session }): V
       ) : null}
     </>
   );
+}
+
+/** What opens at the end of the page would lie below it. */
+function show(form: HTMLFormElement | null): void {
+  form?.scrollIntoView({ block: "nearest" });
 }
 
 interface ToolProps { glyph: GlyphName; name: string; pressed?: boolean; onClick(): void }

@@ -31,6 +31,7 @@ export class ChatService {
   #watching: (() => void)[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #wanted = PAGE;
+  #reads = 0;
 
   constructor(tokens: TokenKeeper, id: string | undefined) {
     this.#tokens = tokens;
@@ -48,6 +49,7 @@ export class ChatService {
       if (token !== null) this.wake();
     }));
     void this.#readModels();
+    void this.#readList();
   }
 
   /** Who is signed in, as the token says. */
@@ -130,6 +132,7 @@ export class ChatService {
   }
 
   async #readList(): Promise<void> {
+    const read = ++this.#reads;
     try {
       const rows: SessionInfo[] = [];
       let more = true;
@@ -139,11 +142,14 @@ export class ChatService {
         rows.push(...page);
         more = page.length === PAGE;
       }
+      // A later one has begun, and knows better.
+      if (read !== this.#reads) return;
       this.sessions.set(rows);
       this.more.set(more);
       this.listFault.set(null);
     } catch (error) {
-      if (error instanceof AgentError && error.code === "closed") return;
+      // The page says of itself when somebody has to sign in again.
+      if (error instanceof AgentError && (error.code === "closed" || error.code === "unauthorized")) return;
       this.listFault.set("The list could not be read.");
     }
   }

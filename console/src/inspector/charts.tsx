@@ -4,7 +4,7 @@ import type { ComponentChildren, VNode } from "preact";
 
 const WIDTH = 420;
 const HEIGHT = 160;
-const LEFT = 42;
+const LEFT = 52;
 const TOP = 8;
 const BOTTOM = 20;
 const INNER = HEIGHT - TOP - BOTTOM;
@@ -13,11 +13,11 @@ export interface Series { name: string; colour: "c1" | "c2" | "c3" | "c4"; value
 
 interface ChartProps { title: string; days: string[]; series: Series[]; format(value: number): string; kind: "bars" | "lines" }
 
-/** The smallest of 1, 2, 5, 10, 20 … that is not below a value. */
+/** The smallest of 2, 4, 6, 8, 10, 20, 40 … that is not below a value: half of it is as round. */
 export function ceiling(value: number): number {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999_999) ?? value;
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999_999) ?? value;
 }
 
 export function Chart({ title, days, series, format, kind }: ChartProps): VNode {
@@ -46,7 +46,8 @@ export function Chart({ title, days, series, format, kind }: ChartProps): VNode 
       {series.length > 1
         ? <p class="legend">{series.map(({ name, colour }) => <span key={name}><i class={colour} />{name}</span>)}</p>
         : null}
-      <table class="hidden">
+      {/* Around the table: one by itself would be as wide as its words. */}
+      <div class="hidden"><table>
         <caption>{title}</caption>
         <thead><tr><th scope="col">Day</th>{series.map(({ name }) => <th key={name} scope="col">{name}</th>)}</tr></thead>
         <tbody>
@@ -57,7 +58,7 @@ export function Chart({ title, days, series, format, kind }: ChartProps): VNode 
             </tr>
           ))}
         </tbody>
-      </table>
+      </table></div>
     </section>
   );
 }

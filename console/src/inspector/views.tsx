@@ -59,7 +59,7 @@ function Charts({ days }: { days: Day[] }): VNode {
         { name: "half of the answers within", colour: "c1", values: days.map((day) => day.first_token_p50_ms) },
         { name: "95 of 100 within", colour: "c4", values: days.map((day) => day.first_token_p95_ms) },
       ]} />
-      <Chart title={unknown > 0 ? `Cost in US dollars (${unknown} tries not known)` : "Cost in US dollars"} kind="bars" days={names} format={money} series={[
+      <Chart title={unknown > 0 ? `Cost in US dollars (not known of ${unknown})` : "Cost in US dollars"} kind="bars" days={names} format={money} series={[
         { name: "cost", colour: "c1", values: days.map((day) => day.cost_usd) },
       ]} />
       <Chart title="Tokens" kind="bars" days={names} format={compact} series={[
