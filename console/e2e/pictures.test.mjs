@@ -13,10 +13,13 @@ before(async () => {
   tabs = await profile(browser);
 });
 after(async () => {
-  await tabs?.close();
-  await browser?.close();
-  await server?.stop();
-  await provider?.stop();
+  try {
+    await tabs?.close();
+  } finally {
+    await browser?.close();
+    await server?.stop();
+    await provider?.stop();
+  }
 });
 
 const QUESTION = "How does a session survive a lost connection?";

@@ -3,7 +3,7 @@
 import { spawn, execFile } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,6 +21,8 @@ export class Server {
   static async start(provider, settings = {}) {
     if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: cargo build, or name it in AGENT_WEBSOCKET`);
     const server = new Server();
+    // As root, Postgres runs as another user, who else would find no way in and leave its data elsewhere.
+    chmodSync(server.#folder, 0o755);
     const [port, admin] = [await freePort(), await freePort()];
     server.base = `http://127.0.0.1:${port}`;
     server.admin = `http://127.0.0.1:${admin}`;

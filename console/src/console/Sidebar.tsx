@@ -188,9 +188,9 @@ function Found(props: SidebarProps & { asked: string }): VNode {
   );
 }
 
-/** The words around the first that was asked for. */
+/** The words around the first that was asked for, without Markdown's marks. */
 function excerpt(text: string, asked: string): ComponentChildren {
-  const flat = text.replace(/\s+/g, " ");
+  const flat = text.replace(/[*`#|>~]+/g, "").replace(/\s+/g, " ");
   const word = asked.split(/\s+/)[0]!.replace(/["-]/g, "");
   const at = flat.toLowerCase().indexOf(word.toLowerCase());
   if (word === "" || at < 0) return flat.slice(0, 80);
