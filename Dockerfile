@@ -1,11 +1,11 @@
 # The service in an image of its own: built from source, run by an unprivileged user.
-#   docker build -t agent-websocket .
+#   docker build -t agent-websocket --build-arg COMMIT="$(git rev-parse --short=12 HEAD)" .
 
 FROM rust:1-bookworm AS build
 WORKDIR /src
 # Queries are checked against sqlx-data/, so the build needs no database.
 ENV SQLX_OFFLINE=true
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY .cargo .cargo
 COPY migrations migrations
 COPY spec spec
@@ -13,6 +13,9 @@ COPY sqlx-data sqlx-data
 COPY src src
 COPY tests tests
 COPY console/dist console/dist
+# What --version names, since the history is not copied.
+ARG COMMIT=unknown
+ENV AGENT_WEBSOCKET_COMMIT=$COMMIT
 # The caches are the builder's own, so the program is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

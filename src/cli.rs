@@ -20,9 +20,17 @@ use crate::config::settings_help;
 use crate::ids::UserId;
 use crate::protocol::text::Timestamp;
 
+/// The version, and what it was built from (build.rs).
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("AGENT_WEBSOCKET_BUILD"),
+    ")"
+);
+
 /// Persistent sessions for AI agents over WebSocket, backed by Postgres.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(version = VERSION, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

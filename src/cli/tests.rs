@@ -135,10 +135,9 @@ fn the_long_help_of_dev_and_serve_lists_every_setting() {
 }
 
 #[test]
-fn it_tells_its_version() {
-    assert!(
-        parse(&["--version"])
-            .unwrap_err()
-            .contains(env!("CARGO_PKG_VERSION"))
-    );
+fn it_tells_its_version_and_what_it_was_built_from() {
+    let told = parse(&["--version"]).unwrap_err();
+    let version = concat!("agent-websocket ", env!("CARGO_PKG_VERSION"), " (");
+    assert!(told.starts_with(version) && told.ends_with(")\n"), "{told}");
+    assert!(told.contains("commit ") || told.contains("debug build"), "{told}");
 }

@@ -85,4 +85,8 @@ mod tidy;
 #[cfg(test)]
 mod turn;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod version;

@@ -121,6 +121,21 @@ impl TestDatabase {
         }
     }
 
+    /// A database with nothing in it, on a server that has the roles.
+    pub(crate) async fn empty() -> Self {
+        let server = server().await;
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        execute(&server.admin_url, format!("CREATE DATABASE {name}")).await;
+        let url = (server.url_of)(&name);
+        let pool = PgPool::connect(&url).await.unwrap();
+        let server_url = server_url(&url);
+        Self {
+            url,
+            server_url,
+            pool,
+        }
+    }
+
     /// One statement of a test's own making.
     pub(crate) async fn execute(&self, sql: impl Into<String>) {
         sqlx::query(sqlx::AssertSqlSafe(sql.into()))
