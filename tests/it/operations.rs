@@ -1,6 +1,8 @@
 //! What operators run and look at: the metrics, the dashboard and the alerts, the files under deploy/.
 
 mod metrics;
+mod packages;
+mod proxies;
 mod rules;
 
 use std::path::PathBuf;

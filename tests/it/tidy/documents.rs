@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 22] = [
+const DOCUMENTS: [&str; 24] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -23,6 +23,8 @@ const DOCUMENTS: [&str; 22] = [
     "docs/tokens.md",
     "docs/benchmarks.md",
     "docs/metrics.md",
+    "docs/operations.md",
+    "docs/deploy.md",
     "docs/console.md",
     "docs/clients.md",
     "examples/README.md",
