@@ -5,8 +5,10 @@
 mod comments;
 mod cookbook;
 mod deploy;
+mod partitions;
 mod rights;
 mod rows;
+mod supabase;
 
 use sqlx::postgres::Postgres;
 use sqlx::{AssertSqlSafe, PgConnection, Transaction};

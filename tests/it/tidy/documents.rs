@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 24] = [
+const DOCUMENTS: [&str; 26] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -25,6 +25,8 @@ const DOCUMENTS: [&str; 24] = [
     "docs/metrics.md",
     "docs/operations.md",
     "docs/deploy.md",
+    "docs/scaling.md",
+    "docs/supabase.md",
     "docs/console.md",
     "docs/clients.md",
     "examples/README.md",
