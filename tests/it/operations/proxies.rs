@@ -4,6 +4,7 @@
 //! The files are taken as they are. Only where the proxy listens, where its nodes are and where it may write are the test's.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -60,12 +61,12 @@ async fn nginx(nodes: &[&TestNode]) -> Option<Proxy> {
     let read = |name: &str| fs::read_to_string(file("deploy/nginx").join(name)).unwrap();
     let mut writable = String::from("http {\n");
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        writable += &format!("    {kind}_temp_path {}/{kind};\n", place.display());
+        let _ = writeln!(writable, "    {kind}_temp_path {}/{kind};", place.display());
     }
-    let servers: String = nodes
-        .iter()
-        .map(|node| format!("    server {};\n", node.base))
-        .collect();
+    let mut servers = String::new();
+    for node in nodes {
+        let _ = writeln!(servers, "    server {};", node.base);
+    }
     let site = replaced(
         &read("agent-websocket.conf"),
         "listen 80;",
