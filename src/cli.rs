@@ -6,6 +6,7 @@
 mod bench;
 mod chat;
 mod check;
+mod conformance;
 mod spec;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub use self::bench::{BenchArgs, FloorArgs};
 pub use self::chat::{AccessArgs, ChatArgs};
 pub use self::check::CheckArgs;
+pub use self::conformance::ConformanceArgs;
 pub use self::spec::{SPECIFICATIONS, SpecArgs};
 use crate::config::settings_help;
 use crate::ids::UserId;
@@ -83,6 +85,10 @@ pub enum Command {
     /// A bare relay: what `bench` compares with.
     #[command(hide = true)]
     BenchFloor(FloorArgs),
+
+    /// Check whether a server keeps the wire contract.
+    #[command(long_about = conformance::CONFORMANCE, after_help = conformance::CONFORMANCE_EXAMPLES)]
+    Conformance(ConformanceArgs),
 
     /// Print a specification of the protocol, for programs that read such.
     #[command(long_about = spec::SPEC, after_help = spec::SPEC_EXAMPLES)]

@@ -37,6 +37,7 @@ pub mod chat;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod shutdown;
 pub mod spec;
 pub mod telemetry;

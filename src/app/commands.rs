@@ -11,10 +11,11 @@ use crate::auth::{MintRequest, mint};
 use crate::bench;
 use crate::chat;
 use crate::check;
-use crate::cli::{ChatArgs, CheckArgs, Cli, Command, SpecArgs, TokenArgs};
+use crate::cli::{ChatArgs, CheckArgs, Cli, Command, ConformanceArgs, SpecArgs, TokenArgs};
 use crate::client;
 use crate::clock::Clock;
 use crate::config::{self, DatabaseSource, Fault, Mode, Settings, TokenSettings};
+use crate::conformance;
 use crate::http::listen;
 use crate::shutdown::Signals;
 use crate::spec;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Check(arguments) => inspect(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::BenchFloor(arguments) => bench::serve_floor(arguments).await,
+        Command::Conformance(arguments) => judge(arguments).await,
         Command::Spec(arguments) => specification(&arguments),
     }
 }
@@ -144,6 +146,28 @@ async fn inspect(arguments: CheckArgs) -> anyhow::Result<()> {
         clock: Clock::system(),
     };
     check::run(options).await
+}
+
+async fn judge(arguments: ConformanceArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    if arguments.list {
+        for (name, section, must) in conformance::catalogue() {
+            writeln!(out, "{name:<24} {must} [{section}]")?;
+        }
+        return Ok(());
+    }
+    let token = access::token(&arguments.access, Some("agent:notify"))?;
+    let options = conformance::Options {
+        token: token.get().await.map_err(anyhow::Error::msg)?,
+        patience: arguments.patience(),
+        address: arguments.access.url,
+        short_question: arguments.short_question,
+        long_question: arguments.long_question,
+        only: arguments.only,
+    };
+    let (_, failed, _) = conformance::run(options, &mut out).await?.counts();
+    anyhow::ensure!(failed == 0, "{failed} checks failed");
+    Ok(())
 }
 
 fn specification(arguments: &SpecArgs) -> anyhow::Result<()> {

@@ -15,6 +15,8 @@ mod clients;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod connect;
 #[cfg(test)]
 mod crash;
