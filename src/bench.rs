@@ -1,4 +1,4 @@
-//! `bench`: measures this program beside floors, on a private deployment on loopback.
+//! `bench`: measures this program beside floors, on a private deployment on loopback; or puts a load on a deployment that is there.
 //!
 //! Owns the load, the scripted provider, the floors, the suites and the report. Refuses to measure without counting: every token and every
 //! row is accounted for, and a run that lost one fails. It stands beside the server and shares none of its paths: what
@@ -12,6 +12,7 @@
 //! ```
 
 mod bed;
+mod deployed;
 mod figures;
 mod floor;
 mod gauge;

@@ -6,15 +6,15 @@
 mod child;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tokio::task::JoinSet;
 
 pub(super) use self::child::Child;
 use super::gauge;
-use super::load::Target;
-use super::provider::Provider;
+use super::load::{Client, Tally, Target};
+use super::provider::{Provider, Script};
 use super::rows::Rows;
 use crate::config;
 use crate::postgres::{Cluster, Installation};
@@ -38,6 +38,41 @@ impl Contestant {
         }
     }
 }
+
+/// In what form a contestant comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Formation<'a> {
+    /// Processes, over one database.
+    pub(super) nodes: usize,
+    pub(super) cores: Cores,
+    pub(super) database_settings: &'a [(&'a str, &'a str)],
+    /// Questions of each of some users before anything is measured: on tables that it knows nothing of, Postgres plans for the
+    /// first minute as no deployment's does.
+    pub(super) asked_before: usize,
+}
+
+/// Where the processes run when they are pinned; the load is on the second core.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cores {
+    /// All on the first.
+    First,
+    /// One after the other.
+    InTurn,
+}
+
+impl Formation<'_> {
+    /// One process.
+    pub(super) const ONE: Self = Self {
+        nodes: 1,
+        cores: Cores::First,
+        database_settings: &[],
+        asked_before: 40,
+    };
+}
+
+/// Who asks before: users that no suite has.
+const ASK_BEFORE: usize = 16;
+const FIRST_BEFORE: usize = 1_000_000;
 
 /// Everything comes from one address and a few users, as fast as it can: limits on, and out of the way.
 const LIMITS: [(&str, &str); 9] = [
@@ -77,6 +112,8 @@ pub(super) struct Running {
     pub(super) database: String,
     pub(super) secret: Option<Secret>,
     pub(super) postmaster: Option<u32>,
+    /// Messages that were there before what is measured.
+    pub(super) stored_before: usize,
     name: String,
 }
 
@@ -102,27 +139,27 @@ impl Bed {
     }
 
     /// Starts a contestant, fresh, on an empty database.
-    pub(super) async fn enter(&self, contestant: Contestant) -> anyhow::Result<Running> {
-        self.enter_with(contestant, 1, &[]).await
-    }
-
-    /// The same with several nodes of the server, or other settings.
-    pub(super) async fn enter_with(
+    pub(super) async fn enter(
         &self,
         contestant: Contestant,
-        nodes: usize,
-        settings: &[(&str, &str)],
+        formation: Formation<'_>,
     ) -> anyhow::Result<Running> {
         let number = self.databases.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("bench{number}");
         self.cluster.create_database_if_missing(&name).await?;
         let database = self.cluster.url(&name);
+        let mut rows = Rows::connect(&database).await?;
+        for (setting, value) in formation.database_settings {
+            rows.set_for_all(&name, setting, value).await?;
+        }
+        drop(rows);
         let mut running = Running {
             contestant,
             nodes: Vec::new(),
             database,
             secret: (contestant == Contestant::Service).then(|| self.secret.clone()),
-            postmaster: gauge::postmaster(&self.cluster.data_dir().join("cluster")),
+            postmaster: self.postmaster(),
+            stored_before: 0,
             name,
         };
         if contestant == Contestant::Service {
@@ -130,17 +167,22 @@ impl Bed {
             store.migrate().await?;
             store.close().await;
         }
-        for node in 0..nodes {
+        for node in 0..formation.nodes {
+            let core = self.pin.then_some(match formation.cores {
+                Cores::First => 0,
+                Cores::InTurn => node % 2,
+            });
             let child = match contestant {
-                Contestant::Service => self.server(&running.database, node, settings).await?,
-                Contestant::Floor => self.floor(&running.database).await?,
+                Contestant::Service => self.server(&running.database, core).await?,
+                Contestant::Floor => self.floor(&running.database, core).await?,
             };
             running.nodes.push(child);
         }
+        running.warm_up(formation.asked_before).await?;
         Ok(running)
     }
 
-    async fn server(&self, database: &str, node: usize, settings: &[(&str, &str)]) -> anyhow::Result<Child> {
+    async fn server(&self, database: &str, core: Option<usize>) -> anyhow::Result<Child> {
         let provider = format!("http://{}/api/v1", self.provider.address);
         let secret = self.secret.expose();
         let own = [
@@ -152,23 +194,14 @@ impl Bed {
             ("LOG_FORMAT", "json"),
             ("DRAIN_SECONDS", "1"),
         ];
-        let environment: BTreeMap<&str, &str> = own
-            .into_iter()
-            .chain(LIMITS)
-            .chain(settings.iter().copied())
-            .collect();
-        Child::start(&self.program, &["serve"], &environment, self.core_of(node)).await
+        let environment: BTreeMap<&str, &str> = own.into_iter().chain(LIMITS).collect();
+        Child::start(&self.program, &["serve"], &environment, core).await
     }
 
-    async fn floor(&self, database: &str) -> anyhow::Result<Child> {
+    async fn floor(&self, database: &str, core: Option<usize>) -> anyhow::Result<Child> {
         let provider = self.provider.address.to_string();
         let arguments = ["bench-floor", "--provider", &provider, "--database", database];
-        Child::start(&self.program, &arguments, &BTreeMap::new(), self.core_of(0)).await
-    }
-
-    /// The first core is the contestant's, the second the load's; further nodes take turns on both.
-    fn core_of(&self, node: usize) -> Option<usize> {
-        self.pin.then_some(node % 2)
+        Child::start(&self.program, &arguments, &BTreeMap::new(), core).await
     }
 
     /// Ends a contestant and removes its database.
@@ -188,6 +221,15 @@ impl Bed {
             .await?
             .describe()
             .await
+    }
+
+    /// CPU time of everything that a measurement started, and of itself, in seconds.
+    pub(super) fn cpu(&self) -> Option<f64> {
+        gauge::cpu_seconds(&[std::process::id(), self.postmaster()?])
+    }
+
+    fn postmaster(&self) -> Option<u32> {
+        gauge::postmaster(&self.cluster.data_dir().join("cluster"))
     }
 
     /// Ends Postgres and removes everything.
@@ -210,36 +252,55 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
 }
 
 impl Running {
-    /// Where the load goes: a route of the floor, or the server's one.
-    pub(super) fn target(&self, floor: &'static str) -> anyhow::Result<Target> {
-        self.target_at(0, floor)
+    /// Some users ask on the first node; then Postgres looks at its tables.
+    async fn warm_up(&mut self, questions: usize) -> anyhow::Result<()> {
+        if questions == 0 {
+            return Ok(());
+        }
+        let target = self.target("/query")?;
+        let mut asking = JoinSet::new();
+        for number in FIRST_BEFORE..FIRST_BEFORE + ASK_BEFORE {
+            let mut client = Client::open(&target, number).await?;
+            asking.spawn(async move {
+                for _ in 0..questions {
+                    client.ask(&Script::AT_ONCE, &mut Tally::default()).await?;
+                }
+                anyhow::Ok(client.socket.cut()?)
+            });
+        }
+        while let Some(asked) = asking.join_next().await {
+            asked??;
+        }
+        let mut rows = Rows::connect(&self.database).await?;
+        rows.analyze().await?;
+        self.stored_before = rows.stored(self.contestant).await?;
+        Ok(())
     }
 
-    /// The same at one of several nodes.
-    pub(super) fn target_at(&self, node: usize, floor: &'static str) -> anyhow::Result<Target> {
-        Ok(Target {
-            address: self.address(node)?,
+    /// Where the load goes: a route of the floor, or the server's one.
+    pub(super) fn target(&self, floor: &'static str) -> anyhow::Result<Target> {
+        self.targets(floor).into_iter().next().context("nothing runs")
+    }
+
+    /// The same for each node.
+    pub(super) fn targets(&self, floor: &'static str) -> Vec<Target> {
+        let target = |node: &Child| Target {
+            address: node.address,
             path: match self.contestant {
                 Contestant::Service => "/v1/ws",
                 Contestant::Floor => floor,
             },
             secret: self.secret.clone(),
             run: self.name.clone(),
-        })
-    }
-
-    fn address(&self, node: usize) -> anyhow::Result<SocketAddr> {
-        Ok(self.nodes.get(node).context("no such node")?.address)
+        };
+        self.nodes.iter().map(target).collect()
     }
 
     /// CPU time of the contestant's processes until now, and of Postgres.
     pub(super) fn cpu(&self) -> (Option<f64>, Option<f64>) {
-        let own = self
-            .nodes
-            .iter()
-            .map(|node| gauge::cpu_seconds(node.pid))
-            .sum::<Option<f64>>();
-        (own, self.postmaster.and_then(gauge::cpu_seconds))
+        let nodes: Vec<u32> = self.nodes.iter().map(|node| node.pid).collect();
+        let postgres = self.postmaster.and_then(|pid| gauge::cpu_seconds(&[pid]));
+        (gauge::cpu_seconds(&nodes), postgres)
     }
 
     /// Memory of the contestant's process.

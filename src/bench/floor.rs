@@ -5,26 +5,32 @@
 //! |---|---|
 //! | `/echo` | sends back what comes |
 //! | `/query` | stores the question, asks the provider, stores the answer, sends it whole |
-//! | `/stream` | the same, and sends each token as it comes |
+//! | `/each` | the same with a commit for each row |
+//! | `/stream` | the same as `/query`, and sends each token as it comes |
+//! | `/resume` | sends a session's stored rows |
+//! | `/fan` | sends what it hears by LISTEN to everybody |
 //!
 //! Rows are stored as the server's are: two writers take what waits, in one statement and one commit. Refuses to be a server for
 //! anybody: loopback, one run, and nothing that it is asked is checked.
 
+mod fan;
 mod relay;
 mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use serde::Deserialize;
 
-use self::relay::Relay;
+use self::fan::Fan;
+use self::relay::{Relay, Way};
 use self::writer::Writer;
-use super::rows::Rows;
+use super::rows::{Pool, Rows};
 use crate::cli::FloorArgs;
 use crate::http::listen;
 
@@ -33,8 +39,13 @@ use crate::http::listen;
 struct Floor {
     relay: Relay,
     writer: Writer,
+    pool: Pool,
+    fan: Fan,
     sessions: AtomicI64,
 }
+
+/// Connections for what is read, and for rows that are stored one by one: what a server's pool usually has.
+const POOL: u32 = 16;
 
 /// Serves until it is killed.
 ///
@@ -46,12 +57,17 @@ pub async fn serve(arguments: FloorArgs) -> anyhow::Result<()> {
     let floor = Arc::new(Floor {
         relay: Relay::new(arguments.provider),
         writer: Writer::start(&arguments.database).await?,
+        pool: Pool::connect(&arguments.database, POOL).await?,
+        fan: Fan::start(&arguments.database).await?,
         sessions: AtomicI64::new(0),
     });
     let router = axum::Router::new()
         .route("/echo", get(echo))
         .route("/query", get(query))
+        .route("/each", get(each))
         .route("/stream", get(stream))
+        .route("/resume", get(resume))
+        .route("/fan", get(hear))
         .with_state(floor);
     let listener = listen::bind("127.0.0.1:0".parse()?)?;
     say_address(listener.local_addr()?);
@@ -88,16 +104,44 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
 }
 
 async fn query(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
-    small(upgrade).on_upgrade(move |socket| converse(socket, floor, false))
+    small(upgrade).on_upgrade(move |socket| converse(socket, floor, Way::Whole))
+}
+
+async fn each(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
+    small(upgrade).on_upgrade(move |socket| converse(socket, floor, Way::RowByRow))
 }
 
 async fn stream(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
-    small(upgrade).on_upgrade(move |socket| converse(socket, floor, true))
+    small(upgrade).on_upgrade(move |socket| converse(socket, floor, Way::TokenByToken))
+}
+
+/// Which rows a client has missed.
+#[derive(Deserialize)]
+struct Missed {
+    session_id: i64,
+    after: i64,
+}
+
+async fn resume(
+    upgrade: WebSocketUpgrade,
+    State(floor): State<Arc<Floor>>,
+    Query(missed): Query<Missed>,
+) -> Response {
+    small(upgrade)
+        .on_upgrade(move |socket| async move { ended(relay::replay(socket, &floor.pool, &missed).await) })
+}
+
+async fn hear(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
+    small(upgrade).on_upgrade(move |socket| async move { ended(floor.fan.serve(socket).await) })
+}
+
+async fn converse(socket: WebSocket, floor: Arc<Floor>, way: Way) {
+    ended(relay::converse(socket, &floor, way).await);
 }
 
 /// A client that goes away is no fault; another one is seen by its missing answer.
-async fn converse(socket: WebSocket, floor: Arc<Floor>, token_by_token: bool) {
-    if let Err(error) = relay::converse(socket, &floor, token_by_token).await {
+fn ended(served: anyhow::Result<()>) {
+    if let Err(error) = served {
         tracing::debug!(%error, "a connection to the floor ended");
     }
 }
@@ -105,5 +149,13 @@ async fn converse(socket: WebSocket, floor: Arc<Floor>, token_by_token: bool) {
 impl Floor {
     fn new_session(&self) -> i64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Stores a row; it is durable when this returns.
+    async fn store(&self, way: Way, session: i64, role: &'static str, content: &str) -> anyhow::Result<()> {
+        match way {
+            Way::RowByRow => self.pool.append_one(session, role, content).await,
+            Way::Whole | Way::TokenByToken => self.writer.append(session, role, content.to_owned()).await,
+        }
     }
 }

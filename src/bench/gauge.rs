@@ -29,14 +29,14 @@ fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
-/// CPU time of a process and all its descendants, in seconds.
-pub(super) fn cpu_seconds(root: u32) -> Option<f64> {
+/// CPU time of some processes and all their descendants, each once, in seconds. `None` when one of them is gone.
+pub(super) fn cpu_seconds(roots: &[u32]) -> Option<f64> {
     let entries = fs::read_dir("/proc").ok()?;
     let all: Vec<Stat> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(stat)
         .collect();
-    let mut family = vec![root];
+    let mut family = roots.to_vec();
     let mut seen = 0;
     while let Some(&parent) = family.get(seen) {
         family.extend(
@@ -46,15 +46,36 @@ pub(super) fn cpu_seconds(root: u32) -> Option<f64> {
         );
         seen += 1;
     }
-    let ticks: u64 = all
+    let here = |pid: &u32| all.iter().any(|stat| stat.pid == *pid);
+    let ticks = |stat: &&Stat| family.contains(&stat.pid);
+    roots
         .iter()
-        .filter(|stat| family.contains(&stat.pid))
-        .map(|stat| stat.ticks)
-        .sum();
-    family
-        .first()
-        .filter(|_| all.iter().any(|stat| stat.pid == root))?;
-    Some(ticks as f64 / TICKS)
+        .all(here)
+        .then(|| all.iter().filter(ticks).map(|stat| stat.ticks).sum::<u64>() as f64 / TICKS)
+}
+
+/// CPU time of one process, without its children, in seconds.
+pub(super) fn own_cpu_seconds(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let rest = &text[text.rfind(')')? + 1..];
+    let mut times = rest.split_whitespace().skip(11);
+    let mut time = || times.next()?.parse::<u64>().ok();
+    Some((time()? + time()?) as f64 / TICKS)
+}
+
+/// CPU time that the whole machine has spent on anything, in seconds of one core.
+pub(super) fn busy_seconds() -> Option<f64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> = text
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    // user, nice, system, then idle and iowait, then irq and softirq.
+    let busy = [0, 1, 2, 5, 6].map(|place| fields.get(place).copied().unwrap_or_default());
+    Some(busy.iter().sum::<u64>() as f64 / TICKS)
 }
 
 /// Memory that a process has in use, in KiB; what the kernel holds for its sockets is not in it.

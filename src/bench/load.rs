@@ -5,9 +5,11 @@
 //! Called by the suites.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
 use super::figures::{Times, now_ns};
@@ -39,6 +41,16 @@ impl Target {
     /// The name of a user of this run.
     pub(super) fn user(&self, number: usize) -> String {
         format!("bench-{}-{number}", self.run)
+    }
+
+    /// Where a client comes back to its session.
+    fn resuming(&self, session: &str, after: u64) -> String {
+        let path = if self.secret.is_some() {
+            self.path
+        } else {
+            "/resume"
+        };
+        format!("{path}?session_id={session}&after={after}")
     }
 
     fn token(&self, number: usize) -> anyhow::Result<Option<String>> {
@@ -91,18 +103,38 @@ impl Tally {
 pub(super) struct Client {
     pub(super) socket: Socket,
     pub(super) session: String,
+    /// `seq` of what was sent before `live`, in the order of arrival.
+    pub(super) replayed: Vec<u64>,
+    /// Whose it is.
+    pub(super) number: usize,
     asked: usize,
 }
 
 impl Client {
     /// Connects as the user of this number, and waits until the catch-up is over.
     pub(super) async fn open(target: &Target, number: usize) -> anyhow::Result<Self> {
+        Self::open_at(target, number, target.path).await
+    }
+
+    /// Comes back to a session, and waits until what came after `after` was sent.
+    pub(super) async fn resume(
+        target: &Target,
+        number: usize,
+        session: &str,
+        after: u64,
+    ) -> anyhow::Result<Self> {
+        Self::open_at(target, number, &target.resuming(session, after)).await
+    }
+
+    async fn open_at(target: &Target, number: usize, path: &str) -> anyhow::Result<Self> {
         let token = target.token(number)?;
         let opening = async {
-            let socket = Socket::open(target.address, target.path, token.as_deref()).await?;
+            let socket = Socket::open(target.address, path, token.as_deref()).await?;
             let mut client = Self {
                 socket,
                 session: String::new(),
+                replayed: Vec::new(),
+                number,
                 asked: 0,
             };
             client.until_live().await?;
@@ -116,14 +148,44 @@ impl Client {
     async fn until_live(&mut self) -> anyhow::Result<()> {
         loop {
             let frame = self.socket.next().await?;
-            if has(frame, "\"event\":\"welcome\"") {
-                field(frame, "\"session_id\":\"")
-                    .unwrap_or_default()
-                    .clone_into(&mut self.session);
-            } else if has(frame, "\"event\":\"live\"") {
+            if self.session.is_empty()
+                && let Some(session) = field(frame, "\"session_id\":\"")
+            {
+                session.clone_into(&mut self.session);
+            }
+            if has(frame, "\"event\":\"live\"") {
                 return Ok(());
             }
+            if has(frame, "\"replay\":true") {
+                self.replayed.extend(seq(frame));
+            }
         }
+    }
+
+    /// Gives a command and waits for its answer; refuses an `error`.
+    pub(super) async fn command(&mut self, name: &str, args: &str) -> anyhow::Result<()> {
+        self.asked += 1;
+        let id = format!("c{}", self.asked);
+        let frame =
+            format!("{{\"type\":\"command\",\"content\":\"{name}\",\"args\":{args},\"id\":\"{id}\"}}");
+        self.socket.send(frame.as_bytes()).await?;
+        let re = format!("\"re\":\"{id}\"");
+        let answering = async {
+            loop {
+                let frame = self.socket.next().await?;
+                if has(frame, &re) {
+                    ensure!(
+                        kind(frame) != b"error",
+                        "the server says: {}",
+                        String::from_utf8_lossy(frame)
+                    );
+                    return Ok(());
+                }
+            }
+        };
+        timeout(PATIENCE, answering)
+            .await
+            .context("a command was not answered")?
     }
 
     /// Asks, and waits for the whole answer.
@@ -200,19 +262,33 @@ pub(super) fn field<'a>(frame: &'a [u8], beginning: &str) -> Option<&'a str> {
     frame.get(at..)?.split('"').next()
 }
 
-/// Connects users `0..count`, a few at a time.
-pub(super) async fn open_all(target: &Target, count: usize) -> anyhow::Result<Vec<Client>> {
-    open_these(target, 0..count).await
+/// The place in the session that a frame names.
+pub(super) fn seq(frame: &[u8]) -> Option<u64> {
+    let frame = std::str::from_utf8(frame).ok()?;
+    let rest = frame.split("\"seq\":").nth(1)?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok()
 }
 
-/// Connects these users, a few at a time.
-pub(super) async fn open_these(
-    target: &Target,
-    numbers: std::ops::Range<usize>,
-) -> anyhow::Result<Vec<Client>> {
-    use futures_util::{StreamExt, TryStreamExt};
-    futures_util::stream::iter(numbers)
-        .map(|number| Client::open(target, number))
+/// Connects users `0..count`, a few at a time.
+pub(super) async fn open_all(target: &Target, count: usize) -> anyhow::Result<Vec<Client>> {
+    open_these(std::slice::from_ref(target), 0..count).await
+}
+
+/// Connects these users, a few at a time, to these places in turn.
+pub(super) async fn open_these(targets: &[Target], numbers: Range<usize>) -> anyhow::Result<Vec<Client>> {
+    let nth = |number: usize| targets.iter().cycle().nth(number % targets.len().max(1));
+    stream::iter(numbers)
+        .map(|number| async move { Client::open(nth(number).context("nowhere to go")?, number).await })
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await
+}
+
+/// Connects one user many times, a few at a time.
+pub(super) async fn open_as(target: &Target, number: usize, count: usize) -> anyhow::Result<Vec<Client>> {
+    stream::iter(0..count)
+        .map(|_| Client::open(target, number))
         .buffer_unordered(AT_A_TIME)
         .try_collect()
         .await

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod ai_sdk;
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod chat;

@@ -14,10 +14,22 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::{Deserialize, Serialize};
 
-use super::Floor;
+use super::{Floor, Missed};
+use crate::bench::rows::Pool;
 
 /// Messages of a conversation that the provider is sent, as the server does.
 const HISTORY: usize = 50;
+
+/// How questions are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The answer in one frame, rows stored together.
+    Whole,
+    /// The same, each row stored by itself.
+    RowByRow,
+    /// A frame for each token, rows stored together.
+    TokenByToken,
+}
 
 /// The HTTP client, with nothing between it and the connection.
 #[derive(Debug)]
@@ -108,11 +120,8 @@ impl Relay {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn converse(
-    mut socket: WebSocket,
-    floor: &Floor,
-    token_by_token: bool,
-) -> anyhow::Result<()> {
+pub(super) async fn converse(mut socket: WebSocket, floor: &Floor, way: Way) -> anyhow::Result<()> {
+    let token_by_token = way == Way::TokenByToken;
     let session = floor.new_session();
     let mut turns = vec![Turn {
         role: "system",
@@ -126,7 +135,7 @@ pub(super) async fn converse(
         let Message::Text(text) = message? else { continue };
         let question: Question<'_> = serde_json::from_str(&text)?;
         let question = question.content.into_owned();
-        floor.writer.append(session, "user", question.clone()).await?;
+        floor.store(way, session, "user", &question).await?;
         turns.push(Turn {
             role: "user",
             content: question,
@@ -139,7 +148,7 @@ pub(super) async fn converse(
             let used = read_events(&events, &mut answer, token_by_token.then_some(&mut socket)).await?;
             events.drain(..used);
         }
-        floor.writer.append(session, "assistant", answer.clone()).await?;
+        floor.store(way, session, "assistant", &answer).await?;
         let shown = if token_by_token { "" } else { answer.as_str() };
         socket.send(frame("response", shown)?).await?;
         turns.push(Turn {
@@ -147,6 +156,32 @@ pub(super) async fn converse(
             content: answer,
         });
     }
+    Ok(())
+}
+
+/// Sends the rows that a client has missed, and that it is up to date.
+pub(super) async fn replay(mut socket: WebSocket, pool: &Pool, missed: &Missed) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        r#type: &'a str,
+        seq: i64,
+        replay: bool,
+        content: &'a str,
+    }
+    for (seq, content) in pool.after(missed.session_id, missed.after).await? {
+        let row = Row {
+            r#type: "query",
+            seq,
+            replay: true,
+            content: &content,
+        };
+        socket
+            .send(Message::Text(serde_json::to_string(&row)?.into()))
+            .await?;
+    }
+    let live = "{\"type\":\"status\",\"event\":\"live\",\"content\":\"Live\"}";
+    socket.send(Message::Text(live.into())).await?;
+    while socket.recv().await.transpose()?.is_some() {}
     Ok(())
 }
 

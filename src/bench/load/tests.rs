@@ -1,4 +1,4 @@
-use super::{field, has, kind};
+use super::{field, has, kind, seq};
 
 #[test]
 fn a_frame_is_known_by_its_beginning() {
@@ -12,4 +12,7 @@ fn fields_are_found_without_parsing() {
     assert!(has(frame, "\"event\":\"welcome\""));
     assert_eq!(field(frame, "\"session_id\":\""), Some("abc"));
     assert_eq!(field(frame, "\"seq\":\""), None);
+    assert_eq!(seq(frame), None);
+    assert_eq!(seq(br#"{"type":"query","seq":17,"content":"a"}"#), Some(17));
+    assert_eq!(seq(br#"{"type":"query","seq":17}"#), Some(17));
 }

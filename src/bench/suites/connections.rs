@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::Sample;
 use crate::bench::bed::{Contestant, Running};
 use crate::bench::figures::{rate, scaled};
-use crate::bench::load::{Client, Tally, open_all};
+use crate::bench::load::{Client, Tally, open_all, open_these};
 use crate::bench::provider::Script;
 use crate::bench::socket::Socket;
 
@@ -58,7 +58,7 @@ pub(super) async fn handshakes(running: &Running, scale: f64) -> anyhow::Result<
         let group = AT_ONCE.min(count - connected);
         let began = Instant::now();
         let clients: Vec<Socket> = match running.contestant {
-            Contestant::Service => crate::bench::load::open_these(&target, connected..connected + group)
+            Contestant::Service => open_these(std::slice::from_ref(&target), connected..connected + group)
                 .await?
                 .into_iter()
                 .map(|client: Client| client.socket)

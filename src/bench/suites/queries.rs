@@ -48,6 +48,14 @@ pub(super) async fn one(running: &Running, scale: f64) -> anyhow::Result<Sample>
     durable(running, 1, EACH, scaled(40, scale)).await
 }
 
+/// 8 connections, each in a session of 400 questions, or in sixteen of 25.
+pub(super) async fn long(running: &Running, contestant: Contestant, scale: f64) -> anyhow::Result<Sample> {
+    match contestant {
+        Contestant::Service => durable(running, 8, scaled(400, scale), 1).await,
+        Contestant::Floor => durable(running, 8, EACH, scaled(16, scale)).await,
+    }
+}
+
 async fn durable(
     running: &Running,
     connections: usize,
@@ -85,11 +93,8 @@ async fn durable(
 /// What was lost or came twice: of the tokens by the clients' count, of the messages by the table's.
 pub(super) async fn sample(running: &Running, done: &Done) -> anyhow::Result<Sample> {
     let mut rows = Rows::connect(&running.database).await?;
-    let stored = match running.contestant {
-        Contestant::Service => rows.messages().await?,
-        Contestant::Floor => rows.floor_rows().await?,
-    };
-    let expected = done.tally.answered * 2;
+    let stored = rows.stored(running.contestant).await?;
+    let expected = running.stored_before + done.tally.answered * 2;
     Ok(Sample {
         lost: done.tally.lost + expected.saturating_sub(stored),
         doubled: done.tally.doubled + stored.saturating_sub(expected),
@@ -99,13 +104,13 @@ pub(super) async fn sample(running: &Running, done: &Done) -> anyhow::Result<Sam
 
 /// Runs a loop to the end of its work.
 pub(super) async fn ask_all(running: &Running, what: &Loop) -> anyhow::Result<Done> {
-    let target = running.target(what.floor)?;
+    let targets = running.targets(what.floor);
     let mut tally = Tally::default();
     let mut took = Duration::ZERO;
     let (mut cpu, mut postgres_cpu) = (Some(0.0), Some(0.0));
     for pass in 0..what.passes {
         let first = pass * what.connections;
-        let clients = open_these(&target, first..first + what.connections).await?;
+        let clients = open_these(&targets, first..first + what.connections).await?;
         let before = running.cpu();
         let began = Instant::now();
         let mut asking = JoinSet::new();

@@ -10,7 +10,7 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 26] = [
+const DOCUMENTS: [&str; 27] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
@@ -22,6 +22,7 @@ const DOCUMENTS: [&str; 26] = [
     "docs/sql.md",
     "docs/tokens.md",
     "docs/benchmarks.md",
+    "docs/performance.md",
     "docs/metrics.md",
     "docs/operations.md",
     "docs/deploy.md",
