@@ -37,11 +37,15 @@ use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs, Sc
 use crate::secret::{DatabaseUrl, Secret};
 use crate::service::{RevocationBell, RevocationWatch, Service, limit_or_off};
 use crate::shutdown::Tasks;
-use crate::store::Store;
 use crate::store::append::{AppendLimits, Appender};
+use crate::store::{Store, StoreError};
 
 /// How long what is left may take after the drain window: storing last answers, closing sockets.
 const LAST_WORK: Duration = Duration::from_secs(5);
+
+/// How long each word to the database may take at the very end: a connection that died without a word never answers, and
+/// what is not said runs out by itself.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The longest answer, in bytes: it must fit one frame, every character escaped.
 const MAX_ANSWER_BYTES: usize = 512 * 1024;
@@ -201,14 +205,17 @@ impl Node {
         self.idle_until(until).await;
         runs.end_all();
         self.idle_until(Instant::now() + LAST_WORK).await;
-        if let Err(error) = self.service.store.leave_node(self.service.node).await {
+        let left = timeout(GOODBYE, self.service.store.leave_node(self.service.node)).await;
+        if let Err(error) = left.unwrap_or_else(|_| Err(StoreError::too_late())) {
             tracing::warn!(error = %error, "the lease could not be given up; it will run out");
         }
         tasks.stop().cancel();
         if timeout(LAST_WORK, tasks.wait()).await.is_err() {
             tracing::warn!(tasks = tasks.alive(), "tasks were left behind");
         }
-        self.service.store.close().await;
+        if timeout(GOODBYE, self.service.store.close()).await.is_err() {
+            tracing::warn!("connections to the database that do not answer were left");
+        }
     }
 
     /// Waits until no run and no connection is left, or until a moment.

@@ -195,6 +195,7 @@ impl Feed {
         if !room.is_loaded() {
             return Ok(());
         }
+        let before = room.title();
         let Some(session) = self.store.find_session(room.key()).await? else {
             room.delete(None);
             self.hub.close_room(&room);
@@ -203,7 +204,10 @@ impl Feed {
         room.set_first(session.first_seq);
         // The log first: the title that the first question gives is no news, here as on the process that stored it.
         self.catch_up(&room, session.last_seq).await?;
-        room.rename(session.title.as_deref().map(Arc::from).as_ref());
+        let title = session.title.as_deref().map(Arc::from);
+        if !room.rename(before.as_ref(), title.as_ref()) {
+            self.follow.session(session.session_id);
+        }
         self.mirror(&room, &session).await
     }
 
@@ -320,10 +324,11 @@ impl Feed {
             if room.mirrored().is_some() {
                 self.follow.session(room.key().session_id);
             } else {
-                let (head, run, title) = room.known();
+                let (head, first, run, title) = room.known();
                 known.push(Known {
                     key: room.key().clone(),
                     head,
+                    first,
                     run,
                     title,
                 });

@@ -94,10 +94,12 @@ impl Room {
     /// kept: it is newer.
     pub fn load(&self, head: Seq, title: Option<Arc<str>>) {
         let mut state = self.state();
+        if state.tail.head() <= head || state.title.is_none() {
+            state.title = title;
+        }
         if state.tail.head() < head {
             state.tail = std::mem::take(&mut state.tail).restart_at(head);
         }
-        state.title = title;
         state.loaded = true;
     }
 
@@ -121,9 +123,13 @@ impl Room {
         self.state().first
     }
 
-    /// The store has removed what was before this.
+    /// The store has removed what was before this, and so does the room. What is removed stays so: a look that began earlier
+    /// changes nothing.
     pub fn set_first(&self, first: Seq) {
-        self.state().first = first;
+        let mut state = self.state();
+        state.first = state.first.max(first);
+        let first = state.first;
+        state.tail.forget_before(first);
     }
 
     /// The title as the members know it.
@@ -213,6 +219,8 @@ impl Room {
     pub fn remember(&self, older: &[Arc<Message>]) {
         let mut state = self.state();
         state.tail.remember(older);
+        let first = state.first;
+        state.tail.forget_before(first);
         state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
     }
 
@@ -273,11 +281,12 @@ impl Room {
         self.state().tail.answer.clone()
     }
 
-    /// What is known here, to be compared with the store: the head, the run in progress, the title.
-    pub fn known(&self) -> (Seq, Option<RunId>, Option<Arc<str>>) {
+    /// What is known here, to be compared with the store: the head, the oldest message, the run in progress, the title.
+    pub fn known(&self) -> (Seq, Seq, Option<RunId>, Option<Arc<str>>) {
         let state = self.state();
         (
             state.tail.head(),
+            state.first,
             state.tail.answer.as_ref().map(|answer| answer.run_id),
             state.title.clone(),
         )
@@ -293,15 +302,17 @@ impl Room {
         self.state().tail.answer.is_some()
     }
 
-    /// The session has another title: tells everybody if that is news.
-    pub fn rename(&self, title: Option<&Arc<str>>) {
+    /// The store has this title: tells everybody if that is news. `before` is what was known here when the store was asked:
+    /// if something else was learned since then, nothing changes. Returns whether what is known here is what the store said.
+    pub fn rename(&self, before: Option<&Arc<str>>, title: Option<&Arc<str>>) -> bool {
         let mut state = self.state();
-        if state.title.as_ref() != title {
+        if state.title.as_ref() != title && state.title.as_ref() == before {
             state.title = title.cloned();
             for member in &state.members {
                 member.mailbox.put(Signal::Renamed(title.cloned()));
             }
         }
+        state.title.as_ref() == title
     }
 
     /// Tells everybody something beside the log.

@@ -2,6 +2,7 @@
 
 mod erasure;
 
+use agent_websocket::ids::{Seq, SessionId, SessionKey, UserId};
 use erasure::traces;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -19,6 +20,19 @@ async fn execute(pool: &PgPool, sql: &'static str) {
 
 /// Removes what is older than a day, soon.
 const A_DAY: [(&str, &str); 2] = [("RETENTION_DAYS", "1"), ("RETENTION_INTERVAL_MS", "30")];
+
+/// Waits until the node knows where a session begins now.
+async fn begins_at(node: &TestNode, client: &TestClient, first: Seq) {
+    let key = SessionKey {
+        user_id: UserId::new("alice").unwrap(),
+        session_id: SessionId(client.session.parse().unwrap()),
+    };
+    let room = node.node().service().hub.find_room(&key).unwrap();
+    eventually("the node has learned of it", || {
+        std::future::ready(room.first() == first)
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
@@ -43,6 +57,7 @@ async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
         node.database.count("SELECT first_seq FROM agent.sessions").await == 5
     })
     .await;
+    begins_at(&node, &client, Seq(5)).await;
     for (sql, left) in [
         ("SELECT count(*) FROM agent.messages", 2),
         ("SELECT count(*) FROM agent.runs", 1),
@@ -79,6 +94,29 @@ async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
     let prompt = provider.requests().last().unwrap().body["messages"].to_string();
     assert!(
         !prompt.contains("question 2") && prompt.contains("question 3"),
+        "{prompt}"
+    );
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_another_process_removed_without_a_word_is_not_sent_to_the_model_for_long() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[("POLL_INTERVAL_MS", "30")]).await;
+    let mut client = node.connect("alice").await;
+    for n in 1..=2 {
+        client.ask(&format!("q{n}"), &format!("question {n}")).await;
+    }
+    execute(
+        &node.database.pool,
+        "DELETE FROM agent.messages WHERE seq <= 2; UPDATE agent.sessions SET first_seq = 3",
+    )
+    .await;
+    begins_at(&node, &client, Seq(3)).await;
+    client.ask("q3", "question 3").await;
+    let prompt = provider.requests().last().unwrap().body["messages"].to_string();
+    assert!(
+        !prompt.contains("question 1") && prompt.contains("question 2"),
         "{prompt}"
     );
     node.shut_down().await;

@@ -71,12 +71,46 @@ fn a_rename_is_told_only_if_it_is_news() {
     let room = room();
     room.load(Seq(1), Some(Arc::from("a")));
     let (_, mailbox) = enter(&room, None);
-    room.rename(Some(&Arc::from("a")));
+    let [a, b] = ["a", "b"].map(Arc::from);
+    assert!(room.rename(Some(&a), Some(&a)));
     assert!(mailbox.is_empty());
-    room.rename(Some(&Arc::from("b")));
-    room.rename(Some(&Arc::from("b")));
+    assert!(room.rename(Some(&a), Some(&b)));
+    assert!(room.rename(Some(&b), Some(&b)));
     assert_eq!(contents(&mailbox), ["renamed b"]);
     assert_eq!(title(&room).as_deref(), Some("b"));
+}
+
+#[test]
+fn a_look_that_began_before_the_first_question_does_not_take_its_title_away() {
+    let room = loaded(0);
+    let (_, mailbox) = enter(&room, None);
+    let before = room.title();
+    room.offer(message(1, Role::User, Some(run(1)), "the first"));
+    contents(&mailbox);
+    assert!(!room.rename(before.as_ref(), None), "it has to be looked again");
+    assert!(mailbox.is_empty());
+    room.load(Seq(0), None);
+    assert_eq!(title(&room).as_deref(), Some("the first"));
+}
+
+#[test]
+fn what_was_removed_stays_removed() {
+    let room = loaded(0);
+    let messages: Vec<_> = (1..=8).map(|seq| message(seq, Role::User, None, "x")).collect();
+    for message in &messages {
+        room.offer(message.clone());
+    }
+    room.set_first(Seq(5));
+    room.set_first(Seq(3));
+    room.remember(&messages[..4]);
+    assert_eq!(room.first(), Seq(5));
+    let kept: Vec<i64> = room
+        .recent(Seq(8), 100)
+        .unwrap()
+        .iter()
+        .map(|message| message.seq.0)
+        .collect();
+    assert_eq!(kept, [5, 6, 7, 8]);
 }
 
 #[test]
@@ -89,7 +123,7 @@ fn the_first_question_names_the_session_without_a_word() {
     room.offer(message(3, Role::User, Some(run(3)), "the second"));
     assert_eq!(title(&room).as_deref(), Some("the first"));
     assert!(mailbox.is_empty());
-    room.rename(Some(&Arc::from("the first")));
+    assert!(room.rename(None, Some(&Arc::from("the first"))));
     assert!(mailbox.is_empty(), "the store has the same title");
 }
 

@@ -119,6 +119,13 @@ impl Tail {
         }
     }
 
+    /// Forgets the messages before this one: the store has removed them.
+    pub fn forget_before(&mut self, first: Seq) {
+        while let Some(oldest) = self.messages.pop_front_if(|oldest| oldest.seq < first) {
+            self.bytes -= oldest.size_bytes();
+        }
+    }
+
     /// The newest messages, `count` of them or all since `first`; `None` where memory does not hold as many.
     pub fn newest(&self, count: usize, first: Seq) -> Option<Vec<Arc<Message>>> {
         let missing = count.saturating_sub(self.messages.len());

@@ -13,6 +13,8 @@ pub struct Known {
     pub key: SessionKey,
     /// The newest message known.
     pub head: Seq,
+    /// The oldest message known to be kept.
+    pub first: Seq,
     /// The run known to be in progress.
     pub run: Option<RunId>,
     /// The title known.
@@ -83,6 +85,7 @@ impl Store {
         let users: Vec<String> = known.iter().map(|k| k.key.user_id.as_str().to_owned()).collect();
         let sessions: Vec<Uuid> = known.iter().map(|k| k.key.session_id.0).collect();
         let heads: Vec<i64> = known.iter().map(|k| k.head.0).collect();
+        let firsts: Vec<i64> = known.iter().map(|k| k.first.0).collect();
         let runs: Vec<Option<Uuid>> = known.iter().map(|k| k.run.map(|run| run.0)).collect();
         let titles: Vec<Option<String>> = known
             .iter()
@@ -91,17 +94,19 @@ impl Store {
         let ids = sqlx::query_scalar!(
             r#"
             SELECT k.session_id AS "session_id!"
-            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::uuid[], $5::text[])
-                 AS k (user_id, session_id, head, run_id, title)
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[])
+                 AS k (user_id, session_id, head, first, run_id, title)
             LEFT JOIN agent.sessions AS s ON s.user_id = k.user_id AND s.session_id = k.session_id
             WHERE s.session_id IS NULL
                OR s.last_seq <> k.head
+               OR s.first_seq <> k.first
                OR s.active_run_id IS DISTINCT FROM k.run_id
                OR s.title IS DISTINCT FROM k.title
             "#,
             &users,
             &sessions,
             &heads,
+            &firsts,
             &runs as &[Option<Uuid>],
             &titles as &[Option<String>],
         )

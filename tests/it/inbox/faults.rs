@@ -375,3 +375,20 @@ async fn a_node_whose_connections_all_went_dead_without_a_word_makes_new_ones() 
     fleet.rest().await;
     fleet.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_node_whose_connections_are_all_dead_ends_when_it_is_told_to() {
+    let provider = ScriptedProvider::start().await;
+    let mut fleet = Fleet::start(1, &provider, &[("DATABASE_MAX_CONNECTIONS", "4")]).await;
+    let session = fleet.session("alice").await;
+    fleet.device("alice", &session, 0);
+    fleet.devices[0].ask("q", "Hello", "enqueue");
+    fleet.rest().await;
+
+    fleet.proxy(0).strand();
+    let mut leaving = fleet.take(0);
+    leaving.process.terminate();
+    let status = leaving.process.finished().await;
+    assert!(status.success(), "{status}");
+    fleet.shut_down().await;
+}

@@ -136,8 +136,16 @@ impl<'a> Asker<'a> {
 
     /// Says a frame on the asker's socket, and waits until all that it causes is over.
     async fn on_socket(&mut self, frame: &str, id: &str) -> String {
+        let heard = self.client.frames.len();
         self.client.send_text(frame).await;
         let answer = self.client.until(|frame| frame["re"] == id).await;
+        if answer["event"] == "rename" {
+            let title = &answer["data"]["title"];
+            let told = |frame: &Value| frame["event"] == "session" && frame["title"] == *title;
+            if !self.client.frames[heard..].iter().any(told) {
+                self.client.until(told).await;
+            }
+        }
         let run = answer.get("run_id").or(answer["data"].get("run_id")).cloned();
         let begins = answer["event"] == "accepted" && answer["duplicate"] == false
             || answer["event"] == "regenerate" && answer["data"]["duplicate"] == false;
