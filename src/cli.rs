@@ -158,7 +158,7 @@ pub struct RevokeArgs {
     #[arg(long, value_name = "JTI", conflicts_with = "issued_before")]
     pub token_id: Option<String>,
 
-    /// Tokens issued before this moment, such as 2026-12-01T08:00:00Z: everybody's, or with --user that user's.
+    /// Tokens issued before this moment, such as 2026-11-20T08:00:00Z: everybody's, or with --user that user's.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub issued_before: Option<Timestamp>,
 
@@ -287,7 +287,7 @@ Examples:
       Signs a user out everywhere; a token that is issued afterwards is good.
   agent-websocket revoke --token-id 4f0c2a52-6f5b-4a57-9f0e-0d3c6f1b7a11
       One token, and the sockets that live by it.
-  agent-websocket revoke --issued-before 2026-12-01T08:00:00Z
+  agent-websocket revoke --issued-before 2026-11-20T08:00:00Z
       Everybody's: after a key was lost.";
 
 const EXPORT: &str = "\

@@ -3,6 +3,7 @@
 //! Reads the sources as text, so it sees what a compiler does not mind. A rule with an exception names it, with the reason,
 //! and fails too once the exception is needed no more.
 
+pub(crate) mod blocks;
 mod documents;
 mod examples;
 mod layers;
@@ -10,6 +11,7 @@ mod shown_by;
 mod snippets;
 mod sources;
 mod specifications;
+mod troubleshooting;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,74 +1,62 @@
-//! docs/sql.md: every statement on it is run, as the role that it is meant for, on data that it finds something in.
+//! The SQL that documents say to paste: every statement is run, as the role that it is meant for, on data that it finds something in.
 //!
-//! A comment before a block says what is not the rule: `<!-- as: owner; returns nothing -->`.
+//! The mark above a block says what is not the rule: `as: owner`; `returns nothing`, or `returns what there is` where other tests decide that.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{execute, names, seeded};
 use crate::support::database::TestDatabase;
+use crate::tidy::blocks::{Block, run_by};
+use crate::tidy::read;
+
+/// Documents with blocks for this test.
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "PROTOCOL.md",
+    "docs/concepts.md",
+    "docs/operations.md",
+    "docs/sql.md",
+    "docs/tokens.md",
+    "docs/troubleshooting.md",
+    "examples/notify/README.md",
+];
 
 /// Whoever made the schema; in the tests, the superuser.
 const OWNER: &str = "owner";
 
-/// A block of SQL to copy.
+/// A block of SQL to paste.
 #[derive(Debug)]
 struct Recipe {
-    /// Where it begins.
-    line: usize,
+    /// Where it is.
+    place: String,
     /// Who runs it.
     role: String,
-    /// Whether rows are found, inserted or changed.
-    has_rows: bool,
+    /// Whether rows are found, inserted or changed; `None`: that depends.
+    has_rows: Option<bool>,
     sql: String,
 }
 
-impl Recipe {
-    fn new(line: usize, mark: &str) -> Self {
+impl From<Block> for Recipe {
+    fn from(block: Block) -> Self {
         let mut recipe = Self {
-            line,
+            place: block.place(),
             role: "agent_reader".to_owned(),
-            has_rows: true,
-            sql: String::new(),
+            has_rows: Some(true),
+            sql: block.code.clone(),
         };
-        for word in mark.split(';').map(str::trim).filter(|word| !word.is_empty()) {
-            match word.split_once(": ") {
+        assert_eq!(block.language, "sql", "{}", recipe.place);
+        for option in block.options() {
+            match option.split_once(": ") {
                 Some(("as", role)) => role.clone_into(&mut recipe.role),
-                None if word == "returns nothing" => recipe.has_rows = false,
-                _ => panic!("docs/sql.md:{line}: what is `{word}`?"),
+                None if option == "returns nothing" => recipe.has_rows = Some(false),
+                None if option == "returns what there is" => recipe.has_rows = None,
+                _ => panic!("{}: what is `{option}`?", recipe.place),
             }
         }
         recipe
     }
-}
-
-fn document() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sql.md")).unwrap()
-}
-
-/// The blocks of SQL in a document.
-fn recipes(text: &str) -> Vec<Recipe> {
-    let mut found = Vec::new();
-    let mut open: Option<Recipe> = None;
-    let mut before = "";
-    for (index, line) in text.lines().enumerate() {
-        if line == "```sql" {
-            let mark = before
-                .strip_prefix("<!--")
-                .and_then(|rest| rest.strip_suffix("-->"));
-            open = Some(Recipe::new(index + 1, mark.unwrap_or_default()));
-        } else if line == "```" {
-            found.extend(open.take());
-        } else if let Some(recipe) = &mut open {
-            recipe.sql.push_str(line);
-            recipe.sql.push('\n');
-        }
-        before = line;
-    }
-    assert!(open.is_none(), "a block does not end");
-    found
 }
 
 /// Runs a recipe as its role and takes it back; how many rows it found or wrote.
@@ -85,15 +73,18 @@ async fn run(database: &TestDatabase, recipe: &Recipe) -> Result<u64, sqlx::Erro
 }
 
 #[tokio::test]
-async fn every_statement_of_the_cookbook_runs_and_finds_something() {
+async fn every_statement_to_paste_runs_and_finds_something() {
     let database = seeded().await;
-    let recipes = recipes(&document());
+    let recipes: Vec<Recipe> = run_by("tests/it/sql/cookbook.rs", &DOCUMENTS)
+        .into_iter()
+        .map(Recipe::from)
+        .collect();
     let mut faults = Vec::new();
     for recipe in &recipes {
         match run(&database, recipe).await {
-            Ok(rows) if (rows > 0) == recipe.has_rows => {}
-            Ok(rows) => faults.push(format!("docs/sql.md:{}: {rows} rows", recipe.line)),
-            Err(error) => faults.push(format!("docs/sql.md:{}: {error}", recipe.line)),
+            Ok(rows) if recipe.has_rows.is_none_or(|has_rows| has_rows == (rows > 0)) => {}
+            Ok(rows) => faults.push(format!("{}: {rows} rows", recipe.place)),
+            Err(error) => faults.push(format!("{}: {error}", recipe.place)),
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -103,34 +94,9 @@ async fn every_statement_of_the_cookbook_runs_and_finds_something() {
     assert!(of_role("agent_notifier") >= 4 && of_role("agent_user") >= 2);
 }
 
-#[test]
-fn the_cookbook_test_sees_what_a_mark_says() {
-    let found = recipes(
-        "<!-- as: owner; returns nothing -->\n```sql\nSELECT 1;\n```\ntext\n```sql\nSELECT 2;\n```\n",
-    );
-    let seen: Vec<_> = found
-        .iter()
-        .map(|recipe| {
-            (
-                recipe.line,
-                recipe.role.as_str(),
-                recipe.has_rows,
-                recipe.sql.as_str(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (2, OWNER, false, "SELECT 1;\n"),
-            (6, "agent_reader", true, "SELECT 2;\n")
-        ]
-    );
-}
-
 #[tokio::test]
 async fn the_cookbook_names_every_table_and_every_view() {
-    let text = document();
+    let text = read("docs/sql.md");
     let section = text
         .split("\n## ")
         .find(|section| section.starts_with("What is there"));

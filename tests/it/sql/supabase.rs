@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection};
 
 use super::{count, execute, forbidden};
 use crate::support::database::environment;
+use crate::tidy::blocks::run_by;
 use crate::tidy::read;
 
 const ALICE: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -72,14 +73,14 @@ impl Project {
 
 /// The page's blocks of SQL for a role.
 fn documented(role: &str) -> Vec<String> {
-    let page = read("docs/supabase.md");
-    let mark = format!("<!-- run as: {role} -->\n```sql\n");
+    let page = run_by("tests/it/sql/supabase.rs", &["docs/supabase.md"]);
+    let role = format!("as: {role}");
     let blocks: Vec<String> = page
-        .split(&mark)
-        .skip(1)
-        .map(|rest| rest.split_once("```").unwrap().0.to_owned())
+        .into_iter()
+        .filter(|block| block.options().any(|option| option == role))
+        .map(|block| block.code)
         .collect();
-    assert!(!blocks.is_empty(), "docs/supabase.md has nothing for {role}");
+    assert!(!blocks.is_empty(), "docs/supabase.md has nothing {role}");
     blocks
 }
 

@@ -10,14 +10,22 @@ use agent_websocket::protocol::error::ErrorCode;
 
 use super::{none, read, root};
 
-const DOCUMENTS: [&str; 27] = [
+/// Folders that hold what others wrote, or what was built.
+const NOT_OURS: [&str; 3] = ["node_modules", "target", "dist"];
+
+/// Every page for people.
+pub(super) const DOCUMENTS: [&str; 34] = [
     "README.md",
     "ARCHITECTURE.md",
     "PROTOCOL.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "migrations/README.md",
+    "tests/fixtures/previous/README.md",
+    "clients/typescript/README.md",
     "SECURITY.md",
+    "docs/concepts.md",
+    "docs/troubleshooting.md",
     "docs/reliability.md",
     "docs/sql.md",
     "docs/tokens.md",
@@ -26,6 +34,9 @@ const DOCUMENTS: [&str; 27] = [
     "docs/metrics.md",
     "docs/operations.md",
     "docs/deploy.md",
+    "docs/upgrading.md",
+    "docs/check.md",
+    "docs/conformance.md",
     "docs/scaling.md",
     "docs/supabase.md",
     "docs/console.md",
@@ -154,6 +165,27 @@ fn the_architecture_stays_short() {
     );
 }
 
+/// What a link to a heading says behind its `#`: as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+/// The headings of a page, as links name them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut in_block = false;
+    text.lines()
+        .filter(|line| {
+            in_block ^= line.trim_start().starts_with("```");
+            !in_block && line.starts_with('#')
+        })
+        .map(anchor)
+        .collect()
+}
+
 #[test]
 fn what_a_document_points_to_exists() {
     let mut faults = Vec::new();
@@ -166,25 +198,66 @@ fn what_a_document_points_to_exists() {
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
-            .filter(|link| !link.starts_with("http") && !link.starts_with('#'))
-            .map(|link| folder.join(link.split('#').next().unwrap_or(link)));
-        let paths = text
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|word| {
-                ["src/", "tests/", "migrations/", "scripts/", ".ci/"]
-                    .iter()
-                    .any(|start| word.starts_with(start))
-            })
-            .map(|word| root().join(word));
-        for path in links.chain(paths) {
+            .filter(|link| !link.starts_with("http"));
+        for link in links {
             found += 1;
-            if !path.exists() {
-                faults.push(format!("{document}: {}", path.display()));
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                root().join(document)
+            } else {
+                folder.join(path)
+            };
+            if !target.exists() {
+                faults.push(format!("{document}: {link}"));
+            } else if !heading.is_empty() {
+                let page = std::fs::read_to_string(&target).unwrap_or_default();
+                if !anchors(&page).contains(heading) {
+                    faults.push(format!("{document}: {link} has no such heading"));
+                }
+            }
+        }
+        let paths = text.split('`').skip(1).step_by(2).filter(|word| {
+            ["src/", "tests/", "migrations/", "scripts/", ".ci/"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        });
+        for path in paths.filter_map(|word| word.split(' ').next()) {
+            found += 1;
+            if !root().join(path).exists() {
+                faults.push(format!("{document}: {path}"));
             }
         }
     }
     none(&faults, "A document names what is not there");
-    assert!(found > 20, "the documents' paths were not found");
+    assert!(found > 100, "the documents' paths were not found");
+}
+
+#[test]
+fn a_links_heading_is_named_as_it_is_shown() {
+    let page = "# `dev` does not start\n```sh\n# no heading\n```\n### Errors, and *codes* (all)\n";
+    let expected = ["dev-does-not-start", "errors-and-codes-all"];
+    assert_eq!(anchors(page), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn every_page_is_among_the_documents() {
+    let mut pages = BTreeSet::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry of it").path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if path.is_dir() && !name.starts_with('.') && !NOT_OURS.contains(&name.as_str()) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let path = path.strip_prefix(root()).expect("under the root");
+                pages.insert(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert_eq!(pages, DOCUMENTS.map(str::to_owned).into());
 }
