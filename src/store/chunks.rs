@@ -194,15 +194,19 @@ impl Store {
     pub async fn sweep_chunks(&self, older_than: Duration, limit: u32) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             r#"
-            DELETE FROM agent.chunks
-            WHERE ctid = ANY (ARRAY(
-                SELECT c.ctid FROM agent.chunks AS c
+            WITH old AS MATERIALIZED (
+                SELECT c.tableoid, c.ctid FROM agent.chunks AS c
                 WHERE c.created_at < clock_timestamp() - make_interval(secs => $1)
                   AND NOT EXISTS (
                       SELECT 1 FROM agent.runs AS r
                       WHERE r.user_id = c.user_id AND r.session_id = c.session_id AND r.run_id = c.run_id
                         AND r.state IN ('queued', 'running'))
-                LIMIT $2))
+                LIMIT $2
+            )
+            DELETE FROM agent.chunks AS c
+            WHERE c.ctid = ANY (ARRAY(SELECT o.ctid FROM old AS o))
+              -- In a table that is cut into parts each part has such a place.
+              AND (c.tableoid, c.ctid) IN (SELECT o.tableoid, o.ctid FROM old AS o)
             "#,
             older_than.as_secs_f64(),
             i64::from(limit),

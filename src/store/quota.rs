@@ -104,15 +104,19 @@ impl Store {
     pub async fn sweep_reservations(&self, limit: u32) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             r#"
-            DELETE FROM agent.reservations
-            WHERE ctid = ANY (ARRAY(
-                SELECT r.ctid FROM agent.reservations AS r
+            WITH old AS MATERIALIZED (
+                SELECT r.tableoid, r.ctid FROM agent.reservations AS r
                 WHERE r.created_at < clock_timestamp() - interval '2 days'
                   AND NOT EXISTS (
                       SELECT 1 FROM agent.runs AS run
                       WHERE run.user_id = r.user_id AND run.session_id = r.session_id AND run.run_id = r.run_id
                         AND run.state IN ('queued', 'running'))
-                LIMIT $1))
+                LIMIT $1
+            )
+            DELETE FROM agent.reservations AS r
+            WHERE r.ctid = ANY (ARRAY(SELECT o.ctid FROM old AS o))
+              -- In a table that is cut into parts each part has such a place.
+              AND (r.tableoid, r.ctid) IN (SELECT o.tableoid, o.ctid FROM old AS o)
             "#,
             i64::from(limit),
         )

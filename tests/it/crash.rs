@@ -282,8 +282,13 @@ async fn a_dead_nodes_run_that_was_to_stop_ends_as_cancelled() {
 
 #[tokio::test]
 async fn two_nodes_recover_a_run_once() {
+    recovered_once(TestDatabase::new().await).await;
+}
+
+/// Two nodes find ten runs of dead ones.
+pub(crate) async fn recovered_once(database: TestDatabase) {
     let provider = ScriptedProvider::start().await;
-    let mut first = TestNode::start(&provider, &[]).await;
+    let mut first = TestNode::start_on(database, &provider, &[]).await;
     let mut second = TestNode::start_on(first.database.clone(), &provider, &[]).await;
     let mut left = Vec::new();
     for _ in 0..10 {

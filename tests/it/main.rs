@@ -57,6 +57,8 @@ mod operations;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod parts;
+#[cfg(test)]
 mod postgres;
 #[cfg(test)]
 mod presence;

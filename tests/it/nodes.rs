@@ -48,7 +48,11 @@ async fn shut_down(nodes: (TestNode, TestNode)) {
 }
 
 /// Everything that one node's devices are to be told of what happens on another.
-async fn everything_reaches_the_other_node(first: &TestNode, second: &TestNode, provider: &ScriptedProvider) {
+pub(crate) async fn everything_reaches_the_other_node(
+    first: &TestNode,
+    second: &TestNode,
+    provider: &ScriptedProvider,
+) {
     let own = HashMap::from([
         ("q1".to_owned(), "Count".to_owned()),
         ("q2".to_owned(), "Endless".to_owned()),

@@ -1,6 +1,6 @@
 //! What is removed: everything of a user who wants it (`erasure`), and what is older than the operator keeps.
 
-mod erasure;
+pub(crate) mod erasure;
 
 use agent_websocket::ids::{Seq, SessionId, SessionKey, UserId};
 use erasure::traces;
@@ -36,8 +36,13 @@ async fn begins_at(node: &TestNode, client: &TestClient, first: Seq) {
 
 #[tokio::test]
 async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
+    old_turns_are_removed(TestDatabase::new().await).await;
+}
+
+/// Two turns of three are past the time that the operator keeps them.
+pub(crate) async fn old_turns_are_removed(database: TestDatabase) {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &A_DAY).await;
+    let mut node = TestNode::start_on(database, &provider, &A_DAY).await;
     node.listening().await;
     let mut client = node.connect("alice").await;
     for n in 1..=3 {
@@ -66,14 +71,26 @@ async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
     ] {
         assert_eq!(node.database.count(sql).await, left, "{sql}");
     }
-    // Whoever was connected goes on, and whoever comes learns where the session begins now.
+    // Whoever was connected goes on.
     assert_eq!(client.ask("q4", "question 4").await["seq"], 8);
+    begins_at_five(&node, &client.session).await;
+    // The model is sent what is left.
+    let prompt = provider.requests().last().unwrap().body["messages"].to_string();
+    assert!(
+        !prompt.contains("question 2") && prompt.contains("question 3"),
+        "{prompt}"
+    );
+    node.shut_down().await;
+}
+
+/// Whoever comes, with whatever cursor, is told that the session begins at 5 and sent what is left.
+async fn begins_at_five(node: &TestNode, session: &str) {
     for (after, gap) in [
         ("&after=0", json!({ "from": 1, "to": 4 })),
         ("&after=4", Value::Null),
         ("", Value::Null),
     ] {
-        let query = format!("?session_id={}{after}", client.session);
+        let query = format!("?session_id={session}{after}");
         let mut late = TestClient::connect(&node.base, &token("alice"), &query).await;
         late.live().await;
         let welcome = &late.frames[0];
@@ -90,13 +107,6 @@ async fn old_turns_are_removed_and_the_session_goes_on_with_what_is_left() {
             .collect();
         assert_eq!(seqs, [5, 6, 7, 8]);
     }
-    // The model is sent what is left.
-    let prompt = provider.requests().last().unwrap().body["messages"].to_string();
-    assert!(
-        !prompt.contains("question 2") && prompt.contains("question 3"),
-        "{prompt}"
-    );
-    node.shut_down().await;
 }
 
 #[tokio::test]
@@ -124,8 +134,13 @@ async fn what_another_process_removed_without_a_word_is_not_sent_to_the_model_fo
 
 #[tokio::test]
 async fn old_sessions_are_removed_with_everything_but_their_costs_and_their_sockets_told() {
+    old_sessions_are_removed(TestDatabase::new().await).await;
+}
+
+/// One session of two is past that time.
+pub(crate) async fn old_sessions_are_removed(database: TestDatabase) {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &A_DAY).await;
+    let mut node = TestNode::start_on(database, &provider, &A_DAY).await;
     node.listening().await;
     let mut old = node.connect("alice").await;
     old.ask("q1", "long ago").await;

@@ -80,7 +80,11 @@ const QUERIES: [&str; 9] = [
 
 #[tokio::test]
 async fn a_search_finds_the_same_before_while_and_after_the_index_is_written() {
-    let database = TestDatabase::new().await;
+    finds_the_same(TestDatabase::new().await).await;
+}
+
+/// What a search finds is what reading every message finds.
+pub(crate) async fn finds_the_same(database: TestDatabase) {
     let pool = &database.pool;
     let old = ["a zebra crosses", "the lion sleeps", "über lion and zebra"];
     for user in USERS {
@@ -110,7 +114,11 @@ async fn a_search_finds_the_same_before_while_and_after_the_index_is_written() {
 /// More than a search goes through before it looks words up.
 #[tokio::test]
 async fn a_long_history_is_searched_to_its_beginning() {
-    let database = TestDatabase::new().await;
+    searched_to_its_beginning(TestDatabase::new().await).await;
+}
+
+/// A history longer than that.
+pub(crate) async fn searched_to_its_beginning(database: TestDatabase) {
     let pool = &database.pool;
     let contents: Vec<String> = (0..1500)
         .map(|n| match n {

@@ -11,6 +11,7 @@ use super::{count, execute, forbidden, names};
 use crate::support::database::environment;
 
 const ROLES: &str = include_str!("../../../deploy/roles.sql");
+const PARTITION: &str = include_str!("../../../deploy/partition.sql");
 const MISSING: &str = "SELECT unnest(agent.grant_access())";
 const MESSAGES: &str = "SELECT count(*) FROM agent.messages";
 const A_CONVERSATION: &str = "
@@ -157,6 +158,12 @@ async fn an_owner_who_may_create_roles_needs_nobody() {
     let mut owner = server.migrated("alone").await;
     assert_eq!(names(&mut owner, MISSING).await, [""; 0]);
     execute(&mut owner, ROLES).await;
+    // They may also cut the tables of the log.
+    execute(&mut owner, A_CONVERSATION).await;
+    execute(&mut owner, PARTITION).await;
+    assert_eq!(count(&mut owner, MESSAGES).await, 1);
+    let dump = server.dump("alone", &["--enable-row-security"]);
+    assert!(dump.contains("A durable question"), "{dump}");
     roles_have_their_rights(&mut server.superuser("alone").await).await;
     server.cluster.stop().await.unwrap();
 }

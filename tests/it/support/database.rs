@@ -14,6 +14,9 @@ use tokio::sync::{OnceCell, oneshot};
 
 const TEMPLATE: &str = "template_agent";
 
+/// docs/scaling.md: cuts the tables of the log.
+const PARTITION: &str = include_str!("../../../deploy/partition.sql");
+
 /// What servers connect as.
 const SERVER_LOGIN: &str = "agent_server";
 
@@ -118,6 +121,21 @@ impl TestDatabase {
             url,
             server_url,
             pool,
+        }
+    }
+
+    /// The same with the tables of the log cut into parts by user.
+    pub(crate) async fn in_parts() -> Self {
+        let database = Self::new().await;
+        database.cut().await;
+        database
+    }
+
+    /// Cuts the tables of the log into parts as an operator does, but fewer, so that several users share one.
+    pub(crate) async fn cut(&self) {
+        let mut connection = self.pool.acquire().await.unwrap();
+        for sql in ["SET agent.parts = 4", PARTITION, "RESET agent.parts"] {
+            sqlx::raw_sql(sql).execute(&mut *connection).await.unwrap();
         }
     }
 
