@@ -61,5 +61,5 @@ Examples:
       A deployment, through whatever is in front of it.
   agent-websocket check --url https://agent.example.com --token-file user.jwt --idle-seconds 120
       Also whether two minutes of silence are survived.
-  DATABASE_URL=postgres://… agent-websocket check --url … --token-file user.jwt
+  DATABASE_URL=postgres://… agent-websocket check --url https://agent.example.com --token-file user.jwt
       Also role, schema, indexes and LISTEN.";

@@ -1,5 +1,6 @@
 //! What operators run and look at: the metrics, the dashboard and the alerts, the files under deploy/.
 
+mod documents;
 mod metrics;
 mod packages;
 mod proxies;

@@ -4,6 +4,7 @@
 //! and fails too once the exception is needed no more.
 
 pub(crate) mod blocks;
+mod commands;
 mod documents;
 mod examples;
 mod layers;

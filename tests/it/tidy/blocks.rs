@@ -14,8 +14,8 @@ use std::path::Path;
 use super::documents::DOCUMENTS;
 use super::{none, read, root};
 
-/// Languages of what people paste into a shell or a database.
-const PASTED: [&str; 4] = ["sh", "bash", "console", "sql"];
+/// Languages of what people paste into a shell.
+const SHELL: [&str; 3] = ["sh", "bash", "console"];
 
 /// A fenced block of a document.
 #[derive(Clone, Debug)]
@@ -46,6 +46,26 @@ impl Block {
     /// What else the mark has to say to the test that runs the block.
     pub(crate) fn options(&self) -> impl Iterator<Item = &str> {
         self.mark.split(';').skip(1).map(str::trim)
+    }
+
+    /// What a shell is given, if it is one's: of a `console` the lines behind its prompt, else all. A line that goes on is one.
+    pub(crate) fn shell(&self) -> Option<String> {
+        if !SHELL.contains(&self.language.as_str()) {
+            return None;
+        }
+        let typed = |line: &str| -> Option<String> {
+            match self.language.as_str() {
+                "console" => line.trim_start().strip_prefix("$ ").map(str::to_owned),
+                _ => Some(line.trim_start().to_owned()),
+            }
+        };
+        let code = self.code.replace("\\\n", "");
+        Some(code.lines().filter_map(typed).map(|line| line + "\n").collect())
+    }
+
+    /// Whether people would paste it: into a shell or a database.
+    fn is_pasted(&self) -> bool {
+        self.shell().is_some() || self.language == "sql"
     }
 
     /// Where it is, for people.
@@ -123,7 +143,7 @@ pub(crate) fn run_by(test: &str, documents: &[&str]) -> Vec<Block> {
 
 /// What is wrong with a block's mark.
 fn fault(block: &Block, read: impl Fn(&str) -> Option<String>) -> Option<String> {
-    if !PASTED.contains(&block.language.as_str()) {
+    if !block.is_pasted() {
         return None;
     }
     let place = block.place();
