@@ -77,6 +77,24 @@ async fn assert_refused(node: &TestNode, what: &str, token: &str) {
     assert_told_off(&mut client, "unauthorized", 4501).await;
 }
 
+#[tokio::test]
+async fn the_tokens_of_ones_own_backend_are_accepted_with_its_issuer_and_audience_only() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = node(&provider, &documented("Your own backend", 0), None).await;
+    let key = SigningKey::secret("at-least-32-bytes-of-your-own-randomness");
+    let sign = |claims: &Value| key.sign(&json!({ "typ": "JWT" }), claims);
+    let claims = json!({ "sub": "u_42", "iss": "https://app.example.com", "aud": "agent-websocket", "exp": now() + 600 });
+    assert_eq!(user_of(&node, &sign(&claims)).await, "u_42");
+    for (what, change) in [
+        ("of another issuer", json!({ "iss": "https://other.example.com" })),
+        ("for another audience", json!({ "aud": "billing" })),
+        ("without an issuer", json!({ "iss": null })),
+    ] {
+        assert_refused(&node, what, &sign(&changed(&claims, &change))).await;
+    }
+    node.shut_down().await;
+}
+
 fn supabase_claims() -> Value {
     json!({
         "aal": "aal1", "amr": [{ "method": "password", "timestamp": now() }],

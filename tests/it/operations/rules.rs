@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::metrics::{scrape, series};
 use crate::support::node::TestNode;
 use crate::support::provider::ScriptedProvider;
 use crate::support::tool;
+use crate::tidy::blocks::blocks;
 use crate::tidy::read;
 
 const ALERTS: &str = "deploy/prometheus/alerts.yml";
@@ -84,31 +86,55 @@ fn every_alert_is_tried_and_has_its_section_in_the_runbook() {
     }
 }
 
-#[test]
-fn prometheus_understands_every_expression_of_the_dashboard() {
-    let Some(promtool) = tool::find("promtool") else {
-        return;
-    };
-    // Grafana fills these in.
-    let filled = |expression: &str| {
-        expression
-            .replace("$__rate_interval", "5m")
-            .replace("$job", "agent-websocket")
-            .replace("$instance", ".*")
-    };
-    let mut rules = String::from("groups:\n- name: dashboard\n  rules:\n");
-    for (index, (_, expression)) in expressions(&dashboard()).iter().enumerate() {
-        let expression = filled(expression);
-        assert!(!expression.contains('$'), "{expression}");
+/// Has Prometheus's own tool read expressions.
+fn check_expressions(promtool: &Path, expressions: impl IntoIterator<Item = String>) {
+    let mut rules = String::from("groups:\n- name: expressions\n  rules:\n");
+    for (index, expression) in expressions.into_iter().enumerate() {
+        let expression = expression.trim().replace('\n', "\n      ");
         let _ = write!(
             rules,
-            "  - record: panel_{index}\n    expr: |\n      {expression}\n"
+            "  - record: number_{index}\n    expr: |\n      {expression}\n"
         );
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.yml");
     std::fs::write(&path, rules).unwrap();
     tool::run(Command::new(promtool).args(["check", "rules"]).arg(path), "");
+}
+
+#[test]
+fn prometheus_understands_every_expression_of_the_dashboard() {
+    let Some(promtool) = tool::find("promtool") else {
+        return;
+    };
+    // Grafana fills these in.
+    let filled = expressions(&dashboard()).into_iter().map(|(_, expression)| {
+        let expression = expression
+            .replace("$__rate_interval", "5m")
+            .replace("$job", "agent-websocket")
+            .replace("$instance", ".*");
+        assert!(!expression.contains('$'), "{expression}");
+        expression
+    });
+    check_expressions(&promtool, filled);
+}
+
+#[tokio::test]
+async fn the_expressions_on_the_page_about_metrics_are_understood_and_ask_for_what_a_node_shows() {
+    let page = blocks("docs/metrics.md", &read("docs/metrics.md"));
+    let page = page.iter().find(|block| block.language == "promql").unwrap();
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    let shown = series(&scrape(&node).await);
+    node.shut_down().await;
+    for name in named(&page.code) {
+        assert!(shown.contains(&name), "docs/metrics.md asks for {name}");
+    }
+    let expressions: Vec<String> = page.code.split("\n\n").map(str::to_owned).collect();
+    assert!(expressions.len() > 2);
+    if let Some(promtool) = tool::find("promtool") {
+        check_expressions(&promtool, expressions);
+    }
 }
 
 #[tokio::test]

@@ -156,6 +156,92 @@ fn the_readme_shows_every_setting_as_it_is() {
     );
 }
 
+/// Variables that documents name and that are no settings: of clients and examples, of tests and scripts, of Compose and psql, and
+/// such as a document sets for itself.
+const OTHER_VARIABLES: [&str; 19] = [
+    "AGENT_TOKEN",
+    "AGENT_URL",
+    "AGENT_WEBSOCKET_SERVICE_TOKEN",
+    "AGENT_WEBSOCKET_TOKEN",
+    "CANCEL_RACES",
+    "CHAOS_SEED",
+    "CHAOS_SEEDS",
+    "LIFECYCLE_DEPTH",
+    "NOTIFY_SECRET",
+    "ON_ERROR_STOP",
+    "PGOPTIONS",
+    "POSTGRES_PASSWORD",
+    "PROXY_SECONDS",
+    "PROXY_SOCKETS",
+    "ROLLING_CLIENTS",
+    "SEARCH_MESSAGES",
+    "SESSION",
+    "SUPABASE_DB_URL",
+    "TOKEN",
+];
+
+/// The variables of a text: what it gives a value, and words of capitals with an underscore between backticks.
+fn variables(text: &str) -> BTreeSet<&str> {
+    let is_name = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_uppercase())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let given = text
+        .split_whitespace()
+        .filter_map(|word| Some(word.trim_start_matches(['`', '(']).split_once('=')?.0));
+    let quoted = text
+        .split('`')
+        .filter(|word| word.contains('_') && !word.ends_with('_'));
+    given.filter(is_name).chain(quoted.filter(is_name)).collect()
+}
+
+#[test]
+fn every_variable_that_a_document_names_is_a_setting_or_known_as_another() {
+    let settings: BTreeSet<&str> = SECTIONS
+        .iter()
+        .flat_map(|section| section.settings.iter().map(|setting| setting.name))
+        .collect();
+    let mut others = BTreeSet::new();
+    let mut faults = Vec::new();
+    // What a changelog names may be gone.
+    for document in DOCUMENTS.iter().filter(|document| **document != "CHANGELOG.md") {
+        for name in variables(&read(document))
+            .iter()
+            .filter(|name| !settings.contains(*name))
+        {
+            match OTHER_VARIABLES.iter().find(|known| *known == name) {
+                Some(known) => drop(others.insert(*known)),
+                None => faults.push(format!("{document}: {name}")),
+            }
+        }
+    }
+    none(&faults, "A document names a setting that there is not");
+    assert_eq!(
+        others,
+        OTHER_VARIABLES.into(),
+        "OTHER_VARIABLES has more than is named"
+    );
+}
+
+#[test]
+fn a_variable_is_seen_where_it_is_set_and_where_it_is_named() {
+    let text = "`MAX_ROWS`, (`LIMIT=5`) and\n```sh\nexport A_URL=x OTHER=y\nz=1 --b=2\n```\nA plain WORD_HERE, an `ALONE`, `select`.";
+    assert_eq!(variables(text), ["A_URL", "LIMIT", "MAX_ROWS", "OTHER"].into());
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = read("README.md");
+    let missing: Vec<String> = DOCUMENTS
+        .iter()
+        .filter(|document| document.starts_with("docs/") && !readme.contains(&format!("]({document}")))
+        .map(|document| (*document).to_owned())
+        .collect();
+    none(&missing, "README.md links no page");
+}
+
 #[test]
 fn the_architecture_stays_short() {
     let lines = read("ARCHITECTURE.md").lines().count();
