@@ -1,5 +1,5 @@
-//! Clients that others wrote, or might copy, against the server: the original design's in Chromium, `wscat`, Python's; in `library`, the
-//! examples on our own library.
+//! Clients that others wrote, or might copy, against the server: the original design's and the lines of README.md in Chromium, `wscat`, Python's;
+//! in `library`, the examples on our own library.
 //!
 //! `scripts/example-clients` installs what they need; `support::programs` says what happens without it.
 
@@ -12,6 +12,7 @@ use crate::support::cable::Cable;
 use crate::support::node::{TestNode, token};
 use crate::support::programs::{Driven, command, file, is_there, program};
 use crate::support::provider::{Script, ScriptedProvider};
+use crate::tidy::blocks::run_by;
 
 #[tokio::test]
 async fn the_original_client_runs_with_its_token_in_the_url_or_as_a_sub_protocol() {
@@ -56,6 +57,33 @@ async fn the_original_client_runs_with_its_token_in_the_url_or_as_a_sub_protocol
             .await;
         assert_eq!(browser.call(json!(["complaints"])).await, json!([]));
     }
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_few_lines_of_the_readme_are_a_client_in_a_page() {
+    let Some(mut browser) = Browser::start().await else {
+        return;
+    };
+    let lines = run_by("tests/it/clients.rs", &["README.md"]);
+    let lines: String = lines.iter().map(|block| block.code.as_str()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let pages = Pages::of(vec![folder.path().to_owned()]).await;
+    let provider = ScriptedProvider::start().await;
+    provider.on("Hello", Script::answer("Good day to you"));
+    let mut node = TestNode::start(&provider, &[("ALLOWED_ORIGINS", pages.origin.as_str())]).await;
+    let page = format!(
+        "<!doctype html><title>A page</title><body><script>const token = '{}';
+         console.log = (frame) => document.body.append(Object.assign(document.createElement('p'), {{
+             className: frame.type, textContent: frame.content }}));
+         {}</script>",
+        token("alice"),
+        lines.replace("127.0.0.1:8080", &node.base)
+    );
+    std::fs::write(folder.path().join("index.html"), page).unwrap();
+    browser.call(json!(["go", format!("{}/", pages.origin)])).await;
+    browser.shows(".response", "Good day to you").await;
+    assert_eq!(browser.call(json!(["complaints"])).await, json!([]));
     node.shut_down().await;
 }
 
