@@ -105,6 +105,7 @@ pub fn provider(settings: &Settings) -> anyhow::Result<Provider> {
 fn run_policy(settings: &Settings) -> RunPolicy {
     let agent = &settings.agent;
     RunPolicy {
+        agent: agent.name.clone(),
         model: agent.model.clone(),
         allowed_models: agent.allowed_models.clone(),
         fallbacks: agent.model_fallbacks.clone(),
@@ -151,7 +152,7 @@ impl Node {
             .register_node(env!("CARGO_PKG_VERSION"), settings.runs.lease)
             .await?;
         let address = parts.listener.local_addr()?;
-        let (service, inbox) = assemble(&parts, &tasks, store, node, auth);
+        let (service, inbox) = assemble(&parts, &tasks, store, node, auth)?;
         // Before anybody can connect.
         let revocations = RevocationWatch::start(&service).await?;
         tasks.spawn_vital("revocations", revocations.run());
@@ -243,10 +244,11 @@ fn assemble(
     store: Store,
     node: NodeId,
     auth: Authenticator,
-) -> (Arc<Service>, InboxBell) {
+) -> anyhow::Result<(Arc<Service>, InboxBell)> {
     let settings = parts.settings.clone();
     let hub = Arc::new(Hub::default());
     let metrics = Metrics::default();
+    let spans = beside::start_traces(&settings, tasks, node, &metrics)?;
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
     let (feed, follower) = Feed::new(
         Arc::clone(&hub),
@@ -267,6 +269,7 @@ fn assemble(
         node,
         clock: parts.clock.clone(),
         metrics: metrics.clone(),
+        spans,
         tasks: tasks.clone(),
     };
     let (runs, scribe) = Runs::new(context, run_policy(&settings));
@@ -294,7 +297,7 @@ fn assemble(
         revocations: RevocationBell::default(),
         tasks: tasks.clone(),
     };
-    (Arc::new(service), inbox_bell)
+    Ok((Arc::new(service), inbox_bell))
 }
 
 /// Starts the one writer of the log. Commits start runs, and runs make commits: the way between them is tied once both exist.

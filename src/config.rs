@@ -11,11 +11,13 @@ mod reader;
 mod sections;
 mod table;
 mod tokens;
+mod traces;
 
 use std::path::PathBuf;
 
 use crate::auth::AuthSettings;
 use crate::limits::LimitSettings;
+use crate::otlp;
 use crate::secret::{DatabaseUrl, Secret};
 use reader::Reader;
 pub use reader::{Fault, Lookup};
@@ -61,6 +63,8 @@ pub struct Settings {
     pub budget: BudgetSettings,
     /// The log.
     pub log: LogSettings,
+    /// Where traces go; `None` = nowhere.
+    pub traces: Option<otlp::Settings>,
 }
 
 /// What the command `token` needs.
@@ -100,6 +104,7 @@ impl Settings {
             limits: behaviour::limits(r),
             budget: behaviour::budget(r),
             log: behaviour::log(r),
+            traces: traces::traces(r),
         };
         behaviour::check_that_messages_fit(r, &settings.socket, &settings.limits);
         reader.finish(settings)

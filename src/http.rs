@@ -23,6 +23,7 @@ mod search;
 mod sessions;
 mod stall;
 mod tickets;
+pub(crate) mod trace;
 mod users;
 
 use std::sync::Arc;
@@ -129,6 +130,7 @@ fn cors(allowed: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("traceparent"),
         ])
         .expose_headers([header::RETRY_AFTER])
         .max_age(CORS_MAX_AGE)

@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod protocol;
 pub mod secret;
+pub mod trace;
 // Core: pure, no I/O, time passed in.
 pub mod prompt;
 pub mod session;
@@ -21,6 +22,7 @@ pub mod client;
 pub mod limits;
 pub mod llm;
 pub mod notify;
+pub mod otlp;
 pub mod postgres;
 pub mod store;
 // Orchestration.

@@ -12,6 +12,7 @@ use crate::ids::{Fence, MessageId, NotificationId, RunId, Seq, SessionId, Sessio
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
+use crate::trace::Origin;
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -145,6 +146,8 @@ pub struct Claimed {
     pub model: Option<String>,
     /// The session's own settings when the run was claimed; `None` where the claim did not read them.
     pub session: Option<SessionSettings>,
+    /// The trace that it belongs to.
+    pub origin: Origin,
 }
 
 /// What of a session decides about its prompts.

@@ -14,6 +14,7 @@ mod readings;
 mod refusals;
 mod sockets;
 mod text;
+mod traces;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use readings::Readings;
 pub use refusals::{LIMITS, Refusals};
 pub use sockets::{RESUMES, Sockets};
 pub use text::Format;
+pub use traces::Traces;
 
 use process::Process;
 use readings::Gauges;
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub deliveries: Deliveries,
     /// What was turned away.
     pub refusals: Refusals,
+    /// What is told to a collector.
+    pub traces: Traces,
     gauges: Gauges,
     process: Process,
     registry: Arc<Registry>,
@@ -61,6 +65,7 @@ impl Default for Metrics {
             appends: Appends::register(ours),
             deliveries: Deliveries::register(ours),
             refusals: Refusals::register(ours),
+            traces: Traces::register(ours),
             gauges: Gauges::register(ours),
             process: Process::register(&mut registry),
             registry: Arc::new(registry),

@@ -16,8 +16,10 @@
 //! Each arrow is one short transaction in `store`. Every claim raises the session's fence and every later write carries
 //! it, so a process that was given up for dead cannot write; the first terminal state stands. `execute` carries a run
 //! through, `conclude` decides how it ends, `scribe` writes its text behind, `dispatch` claims what waits, `lease` keeps
-//! this process's claims alive, `recover` takes over those of dead ones, `reconcile` asks what aborted answers cost.
+//! this process's claims alive, `recover` takes over those of dead ones, `reconcile` asks what aborted answers cost, `trace` tells
+//! a run to a collector, and `arriving` knows the trace of one before its row does.
 
+mod arriving;
 mod conclude;
 mod dispatch;
 mod execute;
@@ -27,7 +29,9 @@ mod prepare;
 mod reconcile;
 mod recover;
 mod scribe;
+mod trace;
 
+pub use arriving::Arrival;
 pub use dispatch::Dispatcher;
 pub use lease::Lease;
 pub use reconcile::Reconciler;
@@ -40,6 +44,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 use crate::feed::Feed;
@@ -49,10 +54,12 @@ use crate::log::Claimed;
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::notifier::{Hint, Notifier};
+use crate::otlp::Spans;
 use crate::secret::Secret;
 use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::append::Appender;
+use trace::RunTrace;
 
 /// Why a run is told to stop before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +94,8 @@ impl StopSignal {
 /// What holds for every run.
 #[derive(Clone, Debug)]
 pub struct RunPolicy {
+    /// What the agent is called.
+    pub agent: String,
     /// The model where neither the query nor the session names one.
     pub model: String,
     /// Models that a client may have chosen, this one among them.
@@ -138,6 +147,8 @@ pub struct RunContext {
     pub clock: Clock,
     /// What operators watch.
     pub metrics: Metrics,
+    /// The way to a collector of traces; `None` where none is named.
+    pub spans: Option<Spans>,
     /// Starts tasks.
     pub tasks: Tasks,
 }
@@ -170,6 +181,7 @@ pub struct Runs {
     places: Arc<Semaphore>,
     running: Mutex<HashMap<RunId, Running>>,
     scribe: scribe::Desk,
+    arriving: arriving::Arriving,
     work: Notify,
     /// Others wait for a place here: a run that ends gives its place back instead of keeping it for its session.
     crowded: AtomicBool,
@@ -199,6 +211,7 @@ impl Runs {
             places,
             running: Mutex::default(),
             scribe: desk,
+            arriving: arriving::Arriving::default(),
             work: Notify::new(),
             crowded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -224,7 +237,11 @@ impl Runs {
         let mark = self.mark_running(&run);
         let runs = Arc::clone(self);
         self.context.tasks.spawn("run", async move {
-            execute::execute(&runs, run, place, mark.stop.clone()).await;
+            let trace = trace::begin(&runs, &run).await;
+            let span = trace.as_ref().map_or_else(Span::none, RunTrace::log_span);
+            execute::execute(&runs, run, place, mark.stop.clone(), trace)
+                .instrument(span)
+                .await;
             drop(mark);
             // A process that ends takes nothing more: others may.
             if runs.draining.load(Ordering::Relaxed) {

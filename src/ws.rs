@@ -37,6 +37,7 @@ use crate::feed::Opened;
 use crate::http::address::ClientAddress;
 use crate::http::meter::InboundBytes;
 use crate::http::problem::Problem;
+use crate::http::trace::traceparent;
 use crate::ids::ClientName;
 use crate::protocol::BEARER_PREFIX;
 use crate::protocol::client::SessionRef;
@@ -191,6 +192,7 @@ fn offer(parameters: &Parameters, headers: &HeaderMap, dialect: Dialect) -> Resu
         device,
         session,
         after,
+        parent: traceparent(headers),
         ..Offer::default()
     })
 }

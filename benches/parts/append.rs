@@ -148,6 +148,7 @@ async fn turn(
         model: None,
         priority: Priority::default(),
         on_busy: OnBusy::Enqueue,
+        parent: None,
         place: Some(Arc::clone(places).acquire_owned().await?),
     };
     let asked = appender.query(query).await?;

@@ -1,14 +1,35 @@
-//! What runs beside the serving: the listener and what it hears, the slow poll, upkeep of memory and database.
+//! What runs beside the serving: the sender of traces, the listener and what it hears, the slow poll, upkeep of memory and database.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Settings;
 use crate::feed::{Feed, InboxBell};
+use crate::ids::NodeId;
+use crate::metrics::Metrics;
 use crate::notify::listener::{Heard, Listener};
+use crate::otlp::Spans;
 use crate::service::Service;
+use crate::shutdown::Tasks;
 use crate::upkeep::{self, Retention};
+
+/// Starts what sends traces, where a collector is named.
+pub(super) fn start_traces(
+    settings: &Settings,
+    tasks: &Tasks,
+    node: NodeId,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<Spans>> {
+    let Some(traces) = settings.traces.clone() else {
+        return Ok(None);
+    };
+    let (spans, sender) = Spans::new(traces, node.to_string(), metrics.traces.clone())?;
+    // Not vital: a service that answers people is worth more than one that can be traced.
+    tasks.spawn("traces", sender.run(tasks.stop().clone()));
+    Ok(Some(spans))
+}
 
 /// Starts what keeps the database in order.
 pub(super) fn start_upkeep(service: &Service) {

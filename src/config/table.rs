@@ -208,6 +208,20 @@ settings! {
         // For a person at a terminal; who collects logs says json.
         LOG_FORMAT = "text", "text|json", "One line of text or one JSON object an event.";
     }
+    "Traces" {
+        // Empty: nothing is told to anybody whom the operator has not named.
+        OTEL_EXPORTER_OTLP_ENDPOINT = "", "URL", "OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318. Empty = no traces.";
+        // Empty: the path for traces below the collector's address is what nearly all have.
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "", "URL", "The same in full, where traces do not go to /v1/traces below it.";
+        // Empty: a collector on one's own network asks for none.
+        OTEL_EXPORTER_OTLP_HEADERS = "", "secret list", "Headers for the collector: name=value, values percent-encoded.";
+        // The program's name, under which it is looked for.
+        OTEL_SERVICE_NAME = "agent-websocket", "text", "What the service is called in traces.";
+        // All: a run takes seconds and costs money, three spans are nothing beside it.
+        OTEL_TRACES_SAMPLER_ARG = "1", "ratio", "Part of runs that is traced where the client's traceparent does not decide, 0 to 1.";
+        // OpenTelemetry's own default: a post each few seconds, and a trace that is there when one looks.
+        OTEL_BSP_SCHEDULE_DELAY = "5000", "ms", "How long spans wait for others before they are sent.";
+    }
 }
 
 /// All settings as text for a terminal: what `--help` prints under the options.

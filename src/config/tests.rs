@@ -2,6 +2,7 @@
 
 mod faults;
 mod tokens;
+mod traces;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,6 +11,7 @@ use super::body::Body;
 use super::identity::Identity;
 use super::problem::Problem;
 use super::sessions::{check_limit, key};
+use super::trace::traceparent;
 use crate::ids::{ClientName, MessageId, Seq};
 use crate::protocol::body::{MessagePage, NewQuery, Queued, Range};
 use crate::protocol::client::{self, check_content, check_metadata};
@@ -57,7 +58,9 @@ pub(super) async fn send(
         model: new.model,
         metadata: check_metadata(new.metadata)?,
     };
-    let accepted = service.ask(&key, MessageId::new(), query).await?;
+    let accepted = service
+        .ask(&key, MessageId::new(), query, traceparent(&headers))
+        .await?;
     let body = Queued {
         session_id: key.session_id,
         seq: accepted.seq,

@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::conclude::{Conclusion, Ending, Shown, conclude};
 use super::observe::observe;
 use super::prepare::{Prepared, prepare};
+use super::trace::RunTrace;
 use super::{Runs, Stop, StopSignal};
 use crate::llm::Event;
 use crate::log::{AnswerState, Claimed};
@@ -29,10 +30,12 @@ pub(super) struct Draft {
     pub(super) began: Instant,
     pub(super) text: String,
     pub(super) model: Option<String>,
-    generation_id: Option<String>,
+    pub(super) generation_id: Option<String>,
     prompt: Option<PromptRecord>,
     first_token_at: Option<Timestamp>,
     pub(super) first_token: Option<Instant>,
+    /// When the model was called.
+    pub(super) called: Option<Instant>,
 }
 
 impl Draft {
@@ -45,12 +48,19 @@ impl Draft {
             prompt: None,
             first_token_at: None,
             first_token: None,
+            called: None,
         }
     }
 }
 
 /// Runs a claimed run to its end.
-pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePermit, stop: StopSignal) {
+pub(super) async fn execute(
+    runs: &Runs,
+    run: Claimed,
+    place: OwnedSemaphorePermit,
+    stop: StopSignal,
+    trace: Option<RunTrace>,
+) {
     let began = Instant::now();
     let room = runs.context.hub.room(&run.key, began);
     room.begin(Answer {
@@ -71,16 +81,27 @@ pub(super) async fn execute(runs: &Runs, run: Claimed, place: OwnedSemaphorePerm
     };
     let conclusion = conclude(&ending, shown, run.attempt, runs.policy.max_attempts);
     observe(&runs.context.metrics.answers, &run, &ending, conclusion, &draft);
+    let told = trace.map(|trace| {
+        let whole = trace.called(runs, &run, &ending, conclusion, &draft);
+        (trace, whole)
+    });
     match conclusion {
         Conclusion::Answer(state, error) => {
             let answer = answer(run, draft, ending, state, error);
-            store_answer(runs, &room, answer, Some(place)).await;
+            let storing = Instant::now();
+            let refused = store_answer(runs, &room, answer, Some(place)).await;
+            if let Some((trace, _)) = &told {
+                trace.stored(storing, refused);
+            }
         }
         Conclusion::Release => release(runs, &room, &run).await,
         Conclusion::Drop => {
             runs.scribe.end(run.run_id);
             give_up(runs, &room, &run);
         }
+    }
+    if let Some((trace, whole)) = told {
+        trace.ended(whole);
     }
 }
 
@@ -102,6 +123,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
     draft.prompt = Some(record.clone());
     draft.model = Some(request.model.clone());
     runs.scribe.begin(run, record);
+    draft.called = Some(Instant::now());
     let mut generation = runs.context.provider.start(request);
     loop {
         let event = tokio::select! {
@@ -176,29 +198,30 @@ fn answer(
     }
 }
 
-/// Stores the end of a run, for as long as it takes: until it is stored, refused, or the process gives up.
+/// Stores the end of a run, for as long as it takes: until it is stored, refused, or the process gives up. Says why it was not
+/// stored.
 pub(super) async fn store_answer(
     runs: &Runs,
     room: &Room,
     mut answer: NewAnswer,
     mut place: Option<OwnedSemaphorePermit>,
-) {
+) -> Option<&'static str> {
     let run = answer.run.clone();
     // The session's next run may keep the place, unless other sessions wait for one here.
     answer.place = if runs.may_chain() { place.take() } else { None };
-    loop {
+    let refused = loop {
         let again = copy(&answer);
         match runs.context.appender.answer(answer).await {
-            Ok(AnswerOutcome::Stored(_)) => break,
+            Ok(AnswerOutcome::Stored(_)) => break None,
             Ok(AnswerOutcome::Fenced) => {
                 runs.context.metrics.answers.late_write_refused();
                 tracing::warn!(run = %run.run_id, fence = run.fence.0, "a late answer was refused: the run is another's by now");
                 give_up(runs, room, &run);
-                break;
+                break Some("fenced");
             }
             Ok(AnswerOutcome::Missing) => {
                 give_up(runs, room, &run);
-                break;
+                break Some("session_missing");
             }
             Err(StoreError::Unavailable(_)) if !runs.context.tasks.stop().is_cancelled() => {
                 tracing::error!(run = %run.run_id, "an answer waits for the database");
@@ -207,13 +230,15 @@ pub(super) async fn store_answer(
             }
             Err(error) => {
                 tracing::error!(error = %error, run = %run.run_id, "an answer could not be stored");
+                let label = error.label();
                 give_up(runs, room, &run);
-                break;
+                break Some(label);
             }
         }
-    }
+    };
     runs.scribe.end(run.run_id);
     drop(place);
+    refused
 }
 
 /// The run is not ours any more; what became of it, an answer by somebody else for one, is in the store.

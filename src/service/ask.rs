@@ -12,9 +12,11 @@ use crate::protocol::client::Query;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::server::{Cancelled, Regenerated};
 use crate::protocol::text::Text;
-use crate::runs::Stop;
+use crate::runs::{Arrival, Stop};
 use crate::store::append::{Accepted, NewQuery, QueryOutcome};
+use crate::store::in_time;
 use crate::store::runs::{CancelOutcome, RegenerateOutcome, Waiting};
+use crate::trace::Parent;
 
 /// When to try again where a queue is full: about the time of an answer.
 const QUEUE_FULL_WAIT: Duration = Duration::from_secs(5);
@@ -23,7 +25,8 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_secs(5);
 const CANCEL_LOOKS: usize = 3;
 
 impl Service {
-    /// Stores a query under a message id of the caller's choice and starts its run where it may.
+    /// Stores a query under a message id of the caller's choice and starts its run where it may; `parent` is the trace that its
+    /// client tells it in.
     ///
     /// # Errors
     /// What to tell the client: nothing was stored then, and the query's id stays free, unless the database failed.
@@ -32,12 +35,14 @@ impl Service {
         key: &SessionKey,
         message_id: MessageId,
         query: Query,
+        parent: Option<Parent>,
     ) -> Result<Accepted, Refusal> {
         if let Some(model) = &query.model {
             self.check_model(model.as_str())?;
         }
         let run_id = RunId::new();
         self.admit_query(key, run_id, query.id.as_ref()).await?;
+        let arrival = self.runs.announce(run_id, parent);
         let place = self.runs.place();
         let has_place = place.is_some();
         let outcome = self
@@ -53,6 +58,7 @@ impl Service {
                 model: query.model.map(Text::into_string),
                 priority: query.priority,
                 on_busy: query.on_busy,
+                parent,
                 place,
             })
             .await
@@ -63,6 +69,7 @@ impl Service {
         match outcome {
             QueryOutcome::Accepted(accepted) => {
                 if accepted.queue_position > 0 && !accepted.duplicate {
+                    self.keep_parent(key, run_id, arrival).await;
                     if has_place {
                         self.runs.look_for_work();
                     } else {
@@ -78,6 +85,16 @@ impl Service {
             QueryOutcome::Busy => Err(Refusal::new(ErrorCode::Busy, "An answer is being written")),
             QueryOutcome::QueueFull => Err(self.queue_full()),
             QueryOutcome::Missing => Err(Refusal::not_found("session")),
+        }
+    }
+
+    /// Writes what a waiting run's query came with into its row, for whoever runs it; until then this process alone knows.
+    async fn keep_parent(&self, key: &SessionKey, run: RunId, arrival: Option<Arrival>) {
+        let Some(arrival) = arrival else {
+            return;
+        };
+        if let Err(error) = in_time(self.store.keep_parent(key, run, arrival.parent())).await {
+            tracing::warn!(error = %error, run = %run, "the trace of a waiting run could not be kept");
         }
     }
 
@@ -214,7 +231,7 @@ impl Service {
             .map_err(|error| unavailable(&error))
     }
 
-    /// Asks for a new answer to a query.
+    /// Asks for a new answer to a query; `parent` is the trace that its client tells it in.
     ///
     /// # Errors
     /// `not_found`, `id_conflict`, `queue_full`, `rate_limited`.
@@ -223,10 +240,12 @@ impl Service {
         key: &SessionKey,
         message: Option<MessageId>,
         id: Option<&ClientName>,
+        parent: Option<Parent>,
     ) -> Result<Regenerated, Refusal> {
         let new_run = RunId::new();
         self.admit_run(key, new_run).await?;
         let max_queue = limit_or_off(self.settings.limits.queue_depth);
+        let arrival = self.runs.announce(new_run, parent);
         let outcome = self
             .store
             .regenerate(key, message, id, new_run, max_queue)
@@ -249,6 +268,9 @@ impl Service {
                 position,
                 duplicate,
             } => {
+                if !duplicate {
+                    self.keep_parent(key, run_id, arrival).await;
+                }
                 self.runs.look_for_work();
                 Ok(Regenerated {
                     run_id,

@@ -148,6 +148,12 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         let what = "Sent again with the same key it is done once. The same as the body's own field for this.";
         all.push(json!({ "name": "Idempotency-Key", "in": "header", "description": what, "schema": schema }));
     }
+    if operation.starts_run {
+        // No pattern: what is not well formed is not refused.
+        let schema = json!({ "type": "string" });
+        let what = "W3C Trace Context: the trace that the run belongs to. One that is not well formed counts as none.";
+        all.push(json!({ "name": "traceparent", "in": "header", "description": what, "schema": schema }));
+    }
     if let Some(of) = operation.query {
         // A generator of its own: the fields are wanted, not a name for all of them.
         let mut generator = SchemaSettings::draft2020_12()

@@ -37,6 +37,7 @@ pub struct Operation {
     pub(super) query: Option<SchemaOf>,
     pub(super) body: Option<(SchemaOf, Need)>,
     pub(super) idempotency_key: Option<&'static str>,
+    pub(super) starts_run: bool,
     pub(super) answers: Vec<(u16, Content)>,
     pub(super) problems: Vec<u16>,
 }
@@ -74,6 +75,7 @@ impl Operation {
             query: None,
             body: None,
             idempotency_key: None,
+            starts_run: false,
             answers: Vec::new(),
             problems,
         }
@@ -98,6 +100,12 @@ impl Operation {
     /// With what such a key must look like.
     fn idempotency_key(mut self, pattern: &'static str) -> Self {
         self.idempotency_key = Some(pattern);
+        self
+    }
+
+    /// The run belongs to the trace that its request names.
+    fn starts_run(mut self) -> Self {
+        self.starts_run = true;
         self
     }
 
@@ -149,6 +157,7 @@ fn sessions() -> Vec<Operation> {
         Operation::new("POST", messages, "send_query", "Asks the agent; answered once the query is durable. The answer comes over a socket or by reading messages.")
             .body::<NewQuery>(Need::Required)
             .idempotency_key("^[A-Za-z0-9_-]{1,64}$")
+            .starts_run()
             .answer::<Queued>(202)
             .problem(409),
         Operation::new("GET", "/v1/sessions/{id}/export", "export_session", "A session as a file, streamed.")

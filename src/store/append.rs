@@ -23,6 +23,7 @@ use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
+use crate::trace::Parent;
 
 /// The most rows in one statement: from 512 on a batch gained nothing more.
 pub const MAX_BATCH: usize = 512;
@@ -71,6 +72,8 @@ pub struct NewQuery {
     pub priority: Priority,
     /// What to do when a run is in progress.
     pub on_busy: OnBusy,
+    /// The trace that it belongs to, for the run if that begins at once.
+    pub parent: Option<Parent>,
     /// A free place for the run on this process: without one the query waits.
     pub place: Option<OwnedSemaphorePermit>,
 }

@@ -15,6 +15,7 @@ use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionKey};
 use crate::log::{AnswerState, Claimed, Message, Role, SessionSettings, title_of};
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::text::Timestamp;
+use crate::trace::Origin;
 
 /// What the database says of one item.
 #[derive(Debug)]
@@ -198,7 +199,10 @@ fn settle_query(query: NewQuery, row: Row, committed: &impl Fn(Commit)) -> Resul
     if accepted.duplicate {
         return Ok(QueryOutcome::Accepted(accepted));
     }
-    let start = started(&query.key, &row)?;
+    let start = started(&query.key, &row)?.map(|run| Claimed {
+        origin: Origin::Query(query.parent),
+        ..run
+    });
     committed(Commit {
         message: Arc::new(user_message(&query, &accepted)),
         key: query.key,
@@ -288,5 +292,6 @@ fn started(key: &SessionKey, row: &Row) -> Result<Option<Claimed>, StoreError> {
             context_after: Seq(after),
             model: row.session_model.clone(),
         }),
+        origin: Origin::Row,
     }))
 }

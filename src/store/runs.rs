@@ -1,8 +1,10 @@
-//! Runs beside the append: claim, cancel, take over, release; `queue` has what waits. Each is one short transaction.
+//! Runs beside the append: claim, cancel, take over, release; `queue` has what waits, `traces` where a run is told. Each is one short transaction.
 
 mod queue;
+mod traces;
 
 pub use queue::{RegenerateOutcome, Waiting};
+pub use traces::KnownTrace;
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::{Store, StoreError};
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
 use crate::log::Claimed;
 use crate::protocol::text::Timestamp;
+use crate::trace::Origin;
 
 /// A run in progress, as another process or a new connection sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,6 +161,7 @@ impl Store {
                     answer_id: MessageId(row.answer_message_id),
                     model: row.requested_model,
                     session: None,
+                    origin: Origin::Row,
                 };
                 Ok((run, nodes(row.watchers)))
             })
@@ -297,6 +301,7 @@ impl Store {
                     answer_id: MessageId(row.answer_message_id),
                     model: row.requested_model,
                     session: None,
+                    origin: Origin::Row,
                 })
             })
             .collect()

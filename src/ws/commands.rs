@@ -21,6 +21,7 @@ use crate::protocol::text::Text;
 use crate::service::Service;
 use crate::service::views::items;
 use crate::store::append::Accepted;
+use crate::trace::Parent;
 
 /// What a frame became.
 #[derive(Debug)]
@@ -76,13 +77,15 @@ pub(super) struct Asker {
     pub(super) service: Arc<Service>,
     pub(super) connection: ConnectionId,
     pub(super) key: SessionKey,
+    /// The trace that the connection belongs to.
+    pub(super) parent: Option<Parent>,
 }
 
 impl Asker {
     /// Stores a query.
     pub(super) async fn ask(self, message_id: MessageId, query: Query) -> Reply {
         let re = query.id.clone();
-        match patient(self.service.ask(&self.key, message_id, query)).await {
+        match patient(self.service.ask(&self.key, message_id, query, self.parent)).await {
             Ok(done) if done.duplicate => Reply::Frames(vec![accepted(self.key.session_id, re, &done)]),
             Ok(done) => Reply::Asked(done, re),
             Err(refusal) => self.refused(refusal, re),
@@ -252,7 +255,7 @@ impl Asker {
         let (service, key) = (&self.service, &self.key);
         Ok(match command {
             Command::Regenerate(message) => {
-                let regenerated = service.regenerate(key, message, re).await?;
+                let regenerated = service.regenerate(key, message, re, self.parent).await?;
                 ("A new answer was asked for", Outcome::Regenerate(regenerated))
             }
             Command::Queue => {

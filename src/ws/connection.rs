@@ -69,6 +69,8 @@ pub(super) struct Offer {
     pub(super) session: Option<SessionRef>,
     /// Its cursor.
     pub(super) after: Option<i64>,
+    /// The trace that its runs belong to.
+    pub(super) parent: Option<crate::trace::Parent>,
 }
 
 impl Offer {
@@ -275,6 +277,7 @@ impl Connection {
             service: Arc::clone(&self.service),
             connection: self.seat.connection(),
             key,
+            parent: self.offer.parent,
         };
         self.work = Some(match frame {
             ClientFrame::Query(query) => {

@@ -10,6 +10,7 @@ use agent_websocket::ids::{Fence, MessageId, RunId, Seq, SessionId, SessionKey, 
 use agent_websocket::log::{AnswerState, Claimed};
 use agent_websocket::store::append::{AnswerOutcome, NewAnswer};
 use agent_websocket::store::chunks::NewChunk;
+use agent_websocket::trace::Origin;
 
 use crate::support::client::TestClient;
 use crate::support::database::TestDatabase;
@@ -46,6 +47,7 @@ async fn left_behind(database: &TestDatabase, attempt: u32) -> Left {
         answer_id: MessageId::new(),
         model: None,
         session: None,
+        origin: Origin::Row,
     };
     let left = Left { pool, node, run };
     left.execute(
@@ -387,6 +389,7 @@ async fn claimed(database: &TestDatabase, session: &str) -> Claimed {
         answer_id: MessageId(answer),
         model: None,
         session: None,
+        origin: Origin::Row,
     }
 }
 

@@ -10,6 +10,7 @@ mod success;
 use serde_json::Value;
 
 use crate::support::client::{Refused, TestClient};
+use crate::support::collector::{Collector, Mood};
 use crate::support::database::TestDatabase;
 use crate::support::http::{Reply, request};
 use crate::support::node::{SECRET, token, token_with, values};
@@ -25,6 +26,7 @@ const PASSWORD: &str = "canary-password-4711";
 const SYSTEM: &str = "canary-system-prompt";
 const PROVIDER: &str = "canary-provider-words";
 const DATABASE: &str = "canary-database-words";
+const COLLECTOR: &str = "canary-collector-key";
 
 /// How a JSON Web Token begins.
 const ANY_TOKEN: &str = "eyJ";
@@ -42,6 +44,7 @@ struct Scene {
     serve: ServeProcess,
     database: TestDatabase,
     provider: ScriptedProvider,
+    collector: Collector,
     frames: Vec<Value>,
     replies: Vec<Reply>,
     refused: Vec<Refused>,
@@ -50,6 +53,8 @@ struct Scene {
 impl Scene {
     async fn start(log_format: &str) -> Self {
         let provider = ScriptedProvider::start().await;
+        let collector = Collector::start(Mood::Takes).await;
+        let collector_key = format!("authorization=Bearer%20{COLLECTOR}");
         let database = TestDatabase::new().await;
         let settings = values(
             &provider.base_url(),
@@ -58,6 +63,8 @@ impl Scene {
                 ("OPENROUTER_API_KEY", KEY),
                 ("SYSTEM_PROMPT", SYSTEM),
                 ("ALLOW_ACCESS_TOKEN_IN_URL", "true"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
+                ("OTEL_EXPORTER_OTLP_HEADERS", &collector_key),
                 ("LOG", LOUDEST),
                 ("LOG_FORMAT", log_format),
             ],
@@ -66,6 +73,7 @@ impl Scene {
             serve: ServeProcess::start(log_format, settings).await,
             database,
             provider,
+            collector,
             frames: Vec::new(),
             replies: Vec::new(),
             refused: Vec::new(),
@@ -126,8 +134,8 @@ fn service_token() -> String {
 }
 
 /// What the operator alone knows, and the words of those whom only the operator asks.
-fn secrets() -> [&'static str; 6] {
-    [KEY, PASSWORD, SYSTEM, PROVIDER, DATABASE, SECRET]
+fn secrets() -> [&'static str; 7] {
+    [KEY, PASSWORD, SYSTEM, PROVIDER, DATABASE, COLLECTOR, SECRET]
 }
 
 /// Checks that a text holds none of these words; a failure names the word and where it stands.
@@ -162,6 +170,19 @@ fn assert_told_no_secret(scene: &Scene) {
     for refused in &scene.refused {
         assert_without(&format!("{refused:?}"), &[CANARY, SECRET, ANY_TOKEN], "a refusal");
     }
+}
+
+/// Checks what a collector of traces was sent: that it was told of answers and of failures, that its key came with it, and that
+/// nothing that anybody wrote did, nor who it was.
+fn assert_traced_without_words(collector: &Collector) {
+    let key = format!("Bearer {COLLECTOR}");
+    let posts = collector.posts();
+    assert!(posts.iter().all(|post| post.headers["authorization"] == key));
+    let text: String = posts.iter().map(|post| post.body.to_string()).collect();
+    for words in ["chat test/model", "finish_reasons", "error.type"] {
+        assert!(text.contains(words), "the collector was not told {words:?}");
+    }
+    assert_without(&text, &[CANARY, SECRET, ANY_TOKEN, "alice", "mallory"], "a trace");
 }
 
 /// Checks that each line is one event, whole, and holds no character that a terminal or a reader of lines obeys.
@@ -209,6 +230,7 @@ async fn nothing_leaks(log_format: &str) {
     }
     assert_without(&log, &[CANARY, SECRET, ANY_TOKEN], "the log");
     assert_lines_are_events(&log, log_format);
+    assert_traced_without_words(&scene.collector);
     assert_told_no_secret(&scene);
 }
 

@@ -89,6 +89,8 @@ mod tickets;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod turn;
 #[cfg(test)]
 mod upgrade;

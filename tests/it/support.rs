@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod cable;
 pub(crate) mod chaos;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod database;
 pub(crate) mod detour;
 pub(crate) mod device;

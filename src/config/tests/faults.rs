@@ -70,6 +70,12 @@ const WRONG: &[(&str, &str)] = &[
     ("LIMITS_DRY_RUN", "no"),
     ("LOG", "agent_websocket=loud"),
     ("LOG_FORMAT", "JSON"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+    ("OTEL_SERVICE_NAME", "two\nlines"),
+    ("OTEL_TRACES_SAMPLER_ARG", "10%"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "0"),
 ];
 
 /// Settings that take any text, each with the reason why none is wrong by itself.

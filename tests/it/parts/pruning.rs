@@ -141,6 +141,7 @@ async fn question(store: &Store, appender: &Appender, key: &SessionKey) -> Claim
         model: None,
         priority: Priority::Normal,
         on_busy: OnBusy::Enqueue,
+        parent: None,
         place: place.try_acquire_owned().ok(),
     };
     let QueryOutcome::Accepted(accepted) = appender.query(query).await.unwrap() else {
@@ -159,6 +160,7 @@ async fn question(store: &Store, appender: &Appender, key: &SessionKey) -> Claim
         answer_id,
         model: None,
         session: None,
+        origin: agent_websocket::trace::Origin::Row,
     }
 }
 

@@ -91,6 +91,9 @@ FROM (VALUES
         took)
 JOIN agent.sessions AS s ON s.user_id = r.user_id;
 
+-- The answer that was written again is told in a trace.
+UPDATE agent.runs SET trace_id = '4bf92f3577b34da6a3ce929d0e0e4736' WHERE run_id = '00000000-0000-7000-8000-0000000000a2';
+
 INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content) VALUES
     ('u_42', '01a1fb21-2c73-71b8-a89e-a54c8f823890', '00000000-0000-7000-8000-0000000000a4', 1, 0, 'The reminder '),
     ('u_42', '01a1fb21-2c73-71b8-a89e-a54c8f823890', '00000000-0000-7000-8000-0000000000a4', 1, 13, 'went out '),

@@ -9,13 +9,15 @@ const FLOORS: [(&str, &[&str]); 8] = [
     (
         "leaves",
         &[
-            "cidr", "clock", "host", "ids", "log", "metrics", "protocol", "secret",
+            "cidr", "clock", "host", "ids", "log", "metrics", "protocol", "secret", "trace",
         ],
     ),
     ("core", &["prompt", "session"]),
     (
         "adapters",
-        &["auth", "client", "limits", "llm", "notify", "postgres", "store"],
+        &[
+            "auth", "client", "limits", "llm", "notify", "otlp", "postgres", "store",
+        ],
     ),
     ("orchestration: rooms in step with the store", &["feed"]),
     ("orchestration: work", &["runs", "upkeep"]),
