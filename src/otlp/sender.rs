@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, StatusCode, redirect, retry};
+use reqwest::{Client, Response, StatusCode, redirect, retry};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,9 @@ const MAX_BATCH: usize = 512;
 
 /// Time for one post; the default of OTLP.
 const POST_WITHIN: Duration = Duration::from_secs(10);
+
+/// The most bytes of a collector's answer that are read: the form has two short fields.
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// How often a batch is posted.
 const TRIES: u32 = 3;
@@ -49,7 +53,8 @@ pub struct Sender {
 
 /// What became of a post.
 enum Posted {
-    Taken,
+    /// All but so many.
+    Taken(usize),
     /// Another try may help.
     NotNow(String),
     Refused(String),
@@ -117,8 +122,8 @@ impl Sender {
         let mut pause = PAUSE;
         for attempt in 1..=TRIES {
             match self.post(spans).await {
-                Posted::Taken => {
-                    self.taken(spans);
+                Posted::Taken(rejected) => {
+                    self.taken(spans, rejected);
                     break;
                 }
                 Posted::NotNow(_) if attempt < TRIES => {
@@ -145,7 +150,7 @@ impl Sender {
         }
         for spans in waiting.chunks(MAX_BATCH) {
             match timeout_at(deadline, self.post(spans)).await {
-                Ok(Posted::Taken) => self.taken(spans),
+                Ok(Posted::Taken(rejected)) => self.taken(spans, rejected),
                 Ok(Posted::NotNow(fault) | Posted::Refused(fault)) => self.lost(spans, &fault),
                 Err(_) => self.lost(spans, "there was no time left"),
             }
@@ -155,11 +160,12 @@ impl Sender {
     async fn post(&self, spans: &[Span]) -> Posted {
         let body = batch(&self.settings.service, &self.node, spans).to_string();
         let post = self.client.post(self.settings.url.clone()).body(body);
-        let status = match post.send().await {
-            Ok(response) => response.status(),
+        let response = match post.send().await {
+            Ok(response) => response,
             // Without the address: a path may hold a key.
             Err(error) => return Posted::NotNow(kind(&error).to_owned()),
         };
+        let status = response.status();
         // Those that OTLP calls retryable.
         let not_now = [
             StatusCode::TOO_MANY_REQUESTS,
@@ -168,7 +174,7 @@ impl Sender {
             StatusCode::GATEWAY_TIMEOUT,
         ];
         if status.is_success() {
-            Posted::Taken
+            Posted::Taken(rejected(response).await.min(spans.len()))
         } else if not_now.contains(&status) {
             Posted::NotNow(status.as_u16().to_string())
         } else {
@@ -176,8 +182,9 @@ impl Sender {
         }
     }
 
-    fn taken(&mut self, spans: &[Span]) {
-        self.metrics.exported(spans.len());
+    fn taken(&mut self, spans: &[Span], rejected: usize) {
+        self.metrics.exported(spans.len() - rejected);
+        self.metrics.dropped("not_taken", rejected);
         if !self.well {
             tracing::info!("the collector takes spans again");
         }
@@ -211,6 +218,27 @@ async fn fill(spans: &mut mpsc::Receiver<Span>, waiting: &mut Vec<Span>, delay: 
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
+    }
+}
+
+/// How many spans of a batch a collector says that it took not, where it took the rest. An answer that says nothing readable, or too
+/// much, says none.
+async fn rejected(mut response: Response) -> usize {
+    let mut body = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_ANSWER {
+            return 0;
+        }
+    }
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // Whole numbers of 64 bits are text in this mapping; a number is to be read as well.
+    match answer.pointer("/partialSuccess/rejectedSpans") {
+        Some(Value::String(number)) => number.parse().unwrap_or_default(),
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX)),
+        _ => 0,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn document() -> Value {
                 "description": "Also at /functions/v1/agent_websocket. One JSON object a text frame.",
                 "servers": [reference("servers/dev")],
                 "messages": on_channel,
-                "bindings": { "ws": { "method": "GET", "query": query(), "bindingVersion": "0.1.0" } },
+                "bindings": { "ws": { "method": "GET", "query": query(), "headers": headers(), "bindingVersion": "0.1.0" } },
             },
         },
         "operations": {
@@ -117,6 +117,12 @@ fn query() -> Value {
     }
     frames::tidy(&mut schema);
     schema
+}
+
+/// The headers of the upgrade, but for those of the handshake and the token's.
+fn headers() -> Value {
+    let what = "W3C Trace Context: the trace that the connection's runs belong to. One that is not well formed counts as none.";
+    json!({ "type": "object", "properties": { "traceparent": { "type": "string", "description": what } } })
 }
 
 fn description() -> String {

@@ -17,6 +17,8 @@ use super::eventually;
 pub(crate) enum Mood {
     /// It takes what it is sent.
     Takes,
+    /// It takes all but so many of each request.
+    TakesAllBut(usize),
     /// It refuses with this status.
     Refuses(u16),
     /// It reads, and never answers.
@@ -188,7 +190,7 @@ async fn take(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, &'static str) {
+) -> (StatusCode, String) {
     let mood = *desk.mood.lock().unwrap();
     desk.posts.lock().unwrap().push(Post {
         path: uri.path().to_owned(),
@@ -197,8 +199,13 @@ async fn take(
         mood,
     });
     match mood {
-        Mood::Takes => (StatusCode::OK, "{}"),
-        Mood::Refuses(status) => (StatusCode::from_u16(status).unwrap(), "no"),
+        Mood::Takes => (StatusCode::OK, "{}".to_owned()),
+        Mood::TakesAllBut(spans) => {
+            let answer =
+                json!({ "partialSuccess": { "rejectedSpans": spans.to_string(), "errorMessage": "canary" } });
+            (StatusCode::OK, answer.to_string())
+        }
+        Mood::Refuses(status) => (StatusCode::from_u16(status).unwrap(), "no".to_owned()),
         Mood::Silent => std::future::pending().await,
     }
 }

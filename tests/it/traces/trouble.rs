@@ -126,3 +126,19 @@ async fn what_waits_for_its_batch_is_sent_at_the_end_of_the_process() {
     assert_eq!(counted(&metrics), [SPANS as u64, 0, 0]);
     assert_eq!(collector.spans().len(), SPANS);
 }
+
+#[tokio::test]
+async fn what_a_collector_takes_in_part_is_counted_in_parts() {
+    let provider = ScriptedProvider::start().await;
+    // Of one batch of three each, and more than there were.
+    for (but, counts) in [(1, [2, 1, 0]), (4711, [0, 3, 0])] {
+        let collector = Collector::start(Mood::TakesAllBut(but)).await;
+        let mut node = node(&provider, &collector, &[("OTEL_BSP_SCHEDULE_DELAY", "60000")]).await;
+        let metrics = metrics(&node);
+        let mut client = connect(&node, None, &sampled(&trace(1))).await;
+        client.ask("q", "Well?").await;
+        client.cut();
+        node.shut_down().await;
+        assert_eq!(counted(&metrics), counts);
+    }
+}
