@@ -114,7 +114,7 @@ fn run_policy(settings: &Settings) -> RunPolicy {
         window: Window {
             max_messages: agent.max_history as usize,
             max_tokens: agent.max_prompt_tokens as usize,
-            system: agent.system_prompt.clone(),
+            system: agent.system_prompt.as_str().into(),
         },
         max_attempts: settings.runs.max_attempts,
         max_runs_per_user: limit_or_off(settings.limits.runs_per_user),

@@ -4,9 +4,9 @@
 //! from its question. Pure. `runs` calls it and records what it chose; `llm` sends it.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::ids::{MessageId, Seq};
+use crate::ids::Seq;
 use crate::log::{AnswerState, Message, Role};
 
 #[cfg(test)]
@@ -28,8 +28,8 @@ pub enum ChatRole {
 pub struct ChatMessage {
     /// Who speaks.
     pub role: ChatRole,
-    /// The text.
-    pub content: String,
+    /// The text: the log's own, not a copy, since a prompt holds the whole window again for each question.
+    pub content: Arc<str>,
 }
 
 /// How much the model may see.
@@ -40,7 +40,7 @@ pub struct Window {
     /// Estimated tokens of the whole prompt.
     pub max_tokens: usize,
     /// The operator's instruction.
-    pub system: String,
+    pub system: Arc<str>,
 }
 
 /// A prompt and its record.
@@ -63,10 +63,13 @@ pub fn estimate_tokens(text: &str) -> usize {
 /// The tag around a notification.
 const FENCE: &str = "notification";
 
+/// What was said together, and goes to the model together or not at all.
 struct Turn<'a> {
     /// Where the turn stands: the place of its first answer, since turns are in the order in which they ran.
     ran_at: Seq,
-    messages: Vec<&'a Message>,
+    question: Option<&'a Message>,
+    /// The answer, or a notification, which nobody asked for.
+    last: &'a Message,
 }
 
 /// Builds the prompt for a query from recent messages, which must be in the order of `seq`.
@@ -80,33 +83,30 @@ pub fn build<M: Borrow<Message>>(
     window: &Window,
 ) -> Prompt {
     let mut tokens = estimate_tokens(&window.system) + estimate_tokens(&query.content);
-    let mut room = window.max_messages;
-    let mut chosen: Vec<&Turn<'_>> = Vec::new();
-    let recent: Vec<&Message> = recent.iter().map(Borrow::borrow).collect();
-    let turns = turns(&recent, query, context_after);
-    for turn in turns.iter().rev() {
-        let cost: usize = turn
-            .messages
-            .iter()
-            .map(|message| estimate_tokens(&chat(message).content))
-            .sum();
-        if turn.messages.len() > room || tokens + cost > window.max_tokens {
+    // The newest first, until the window is full.
+    let mut messages = vec![chat(query)];
+    let mut seqs = vec![query.seq];
+    for turn in turns(recent, query, context_after).iter().rev() {
+        let before = messages.len();
+        messages.push(chat(turn.last));
+        messages.extend(turn.question.map(chat));
+        let said = messages.get(before..).unwrap_or_default();
+        let cost: usize = said.iter().map(|message| estimate_tokens(&message.content)).sum();
+        // The question itself is beside what the window counts.
+        if messages.len() - 1 > window.max_messages || tokens + cost > window.max_tokens {
+            messages.truncate(before);
             break;
         }
-        room -= turn.messages.len();
         tokens += cost;
-        chosen.push(turn);
+        seqs.push(turn.last.seq);
+        seqs.extend(turn.question.map(|question| question.seq));
     }
-    let history = chosen.iter().rev().flat_map(|turn| turn.messages.iter().copied());
-    let mut messages = vec![ChatMessage {
+    messages.push(ChatMessage {
         role: ChatRole::System,
-        content: window.system.clone(),
-    }];
-    let mut seqs = Vec::new();
-    for message in history.chain(std::iter::once(query)) {
-        messages.push(chat(message));
-        seqs.push(message.seq);
-    }
+        content: Arc::clone(&window.system),
+    });
+    messages.reverse();
+    seqs.reverse();
     Prompt {
         messages,
         seqs,
@@ -115,65 +115,72 @@ pub fn build<M: Borrow<Message>>(
 }
 
 /// The finished turns before a query, in the order in which they ran.
-fn turns<'a>(recent: &[&'a Message], query: &Message, context_after: Seq) -> Vec<Turn<'a>> {
-    let queries: HashMap<MessageId, &'a Message> = recent
-        .iter()
-        .copied()
-        .filter(|message| message.role == Role::User && message.seq > context_after)
-        .map(|message| (message.message_id, message))
-        .collect();
+fn turns<'a, M: Borrow<Message>>(recent: &'a [M], query: &Message, context_after: Seq) -> Vec<Turn<'a>> {
     let ran_before = recent
         .iter()
-        .find(|message| message.role == Role::Assistant && message.in_reply_to == Some(query.message_id))
+        .map(Borrow::borrow)
+        .find(|message| message.in_reply_to == Some(query.message_id) && message.role == Role::Assistant)
         .map_or(Seq(i64::MAX), |first_answer| first_answer.seq);
-    let mut turns: Vec<Turn<'a>> = Vec::new();
-    for message in recent
-        .iter()
-        .copied()
-        .filter(|message| message.seq > context_after)
-    {
+    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(recent.len() / 2);
+    for (at, message) in recent.iter().map(Borrow::borrow).enumerate() {
         match message.role {
-            Role::Notification if message.seq < ran_before => {
+            Role::Notification if message.seq > context_after && message.seq < ran_before => {
                 turns.push(Turn {
                     ran_at: message.seq,
-                    messages: vec![message],
+                    question: None,
+                    last: message,
                 });
             }
             Role::User | Role::Notification => {}
-            Role::Assistant => add_answer(&mut turns, &queries, message, query, ran_before),
+            Role::Assistant => {
+                let asked = asked(recent.get(..at).unwrap_or_default(), message);
+                let Some((question, again)) = asked.filter(|(question, _)| question.seq > context_after)
+                else {
+                    continue;
+                };
+                if question.message_id != query.message_id && is_usable(message) {
+                    add_answer(&mut turns, question, message, again, ran_before);
+                }
+            }
         }
     }
     turns.sort_by_key(|turn| turn.ran_at);
     turns
 }
 
+/// The question that an answer is to, and whether there was an answer before: both stand before it, mostly at once.
+fn asked<'a, M: Borrow<Message>>(before: &'a [M], answer: &Message) -> Option<(&'a Message, bool)> {
+    let asked = answer.in_reply_to?;
+    let mut again = false;
+    for message in before.iter().rev().map(Borrow::borrow) {
+        if message.message_id == asked {
+            return (message.role == Role::User).then_some((message, again));
+        }
+        again |= message.in_reply_to == Some(asked);
+    }
+    None
+}
+
+fn is_usable(answer: &Message) -> bool {
+    answer.state != AnswerState::Failed && !answer.content.trim().is_empty()
+}
+
+/// The newest answer to a question is the one that counts, at the place of the first.
 fn add_answer<'a>(
     turns: &mut Vec<Turn<'a>>,
-    queries: &HashMap<MessageId, &'a Message>,
+    question: &'a Message,
     answer: &'a Message,
-    query: &Message,
+    again: bool,
     ran_before: Seq,
 ) {
-    let Some(question) = answer.in_reply_to.and_then(|id| queries.get(&id)) else {
-        return;
-    };
-    if answer.state == AnswerState::Failed || answer.content.trim().is_empty() {
-        return;
-    }
-    if question.message_id == query.message_id {
-        return;
-    }
-    let same = |turn: &&mut Turn<'a>| {
-        turn.messages
-            .first()
-            .is_some_and(|q| q.message_id == question.message_id)
-    };
-    if let Some(turn) = turns.iter_mut().find(same) {
-        turn.messages = vec![question, answer];
+    let same = |turn: &&mut Turn<'a>| turn.question.is_some_and(|q| q.message_id == question.message_id);
+    if again && let Some(turn) = turns.iter_mut().find(same) {
+        turn.last = answer;
     } else if answer.seq < ran_before {
         turns.push(Turn {
             ran_at: answer.seq,
-            messages: vec![question, answer],
+            question: Some(question),
+            last: answer,
         });
     }
 }
@@ -182,15 +189,15 @@ fn chat(message: &Message) -> ChatMessage {
     match message.role {
         Role::User => ChatMessage {
             role: ChatRole::User,
-            content: message.content.to_string(),
+            content: Arc::clone(&message.content),
         },
         Role::Assistant => ChatMessage {
             role: ChatRole::Assistant,
-            content: message.content.to_string(),
+            content: Arc::clone(&message.content),
         },
         Role::Notification => ChatMessage {
             role: ChatRole::User,
-            content: labelled(&message.content),
+            content: labelled(&message.content).into(),
         },
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn build_prompts() -> anyhow::Result<()> {
     let window = Window {
         max_messages: 50,
         max_tokens: 100_000,
-        system: "You are an assistant.".to_owned(),
+        system: "You are an assistant.".into(),
     };
     for count in [11, 51, 115] {
         let messages = log::of(count);

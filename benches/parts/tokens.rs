@@ -66,7 +66,7 @@ async fn hear(provider: &Provider) -> anyhow::Result<usize> {
         fallbacks: Vec::new(),
         messages: vec![ChatMessage {
             role: ChatRole::User,
-            content: "Go".to_owned(),
+            content: "Go".into(),
         }],
         temperature: 0.7,
         max_tokens: 10_000,

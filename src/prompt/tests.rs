@@ -58,7 +58,7 @@ fn window() -> Window {
     Window {
         max_messages: 50,
         max_tokens: 10_000,
-        system: "Be kind.".to_owned(),
+        system: "Be kind.".into(),
     }
 }
 
@@ -80,7 +80,7 @@ fn a_prompt_is_the_instruction_the_turns_and_the_question() {
     let prompt = prompt(&log, 3, &window());
     let chat = |role, content: &str| ChatMessage {
         role,
-        content: content.to_owned(),
+        content: content.into(),
     };
     assert_eq!(
         prompt.messages,
@@ -257,7 +257,7 @@ fn notified(content: &str) -> String {
     let prompt = prompt(&log, 2, &window());
     assert_eq!(prompt.messages[1].role, ChatRole::User);
     assert_eq!(prompt.seqs, [Seq(1), Seq(2)]);
-    prompt.messages[1].content.clone()
+    prompt.messages[1].content.to_string()
 }
 
 #[test]

@@ -74,11 +74,11 @@ fn request(question: &str) -> Request {
         messages: vec![
             ChatMessage {
                 role: ChatRole::System,
-                content: "Be brief.".to_owned(),
+                content: "Be brief.".into(),
             },
             ChatMessage {
                 role: ChatRole::User,
-                content: question.to_owned(),
+                content: question.into(),
             },
         ],
         temperature: 0.5,

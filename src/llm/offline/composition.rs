@@ -76,7 +76,7 @@ fn said_by(messages: &[ChatMessage], role: ChatRole) -> impl DoubleEndedIterator
     messages
         .iter()
         .filter(move |message| message.role == role)
-        .map(|message| message.content.as_str())
+        .map(|message| message.content.as_ref())
 }
 
 /// The beginning of a text on one line.

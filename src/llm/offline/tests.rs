@@ -6,7 +6,7 @@ use crate::prompt::ChatRole;
 fn said(role: ChatRole, content: &str) -> ChatMessage {
     ChatMessage {
         role,
-        content: content.to_owned(),
+        content: content.into(),
     }
 }
 

@@ -67,7 +67,7 @@ proptest! {
         let log = log(entries);
         let questions: Vec<&Message> = log.iter().filter(|message| message.role == Role::User).collect();
         let query = questions[asked.index(questions.len())];
-        let window = Window { max_messages, max_tokens, system: "system".to_owned() };
+        let window = Window { max_messages, max_tokens, system: "system".into() };
         let prompt = build(&log, query, Seq(cleared), &window);
 
         // The instruction first, the question last, a record for each message but the instruction.
@@ -124,7 +124,7 @@ proptest! {
         let mut log = log(entries);
         let seq = i64::try_from(log.len()).unwrap() + 1;
         log.push(question(seq));
-        let window = Window { max_messages: 1000, max_tokens: 1_000_000, system: String::new() };
+        let window = Window { max_messages: 1000, max_tokens: 1_000_000, system: "".into() };
         let prompt = build(&log, &log[log.len() - 1], Seq::START, &window);
         let expected: usize = log
             .iter()
