@@ -250,9 +250,12 @@ fn assemble(
     let metrics = Metrics::default();
     let spans = beside::start_traces(&settings, tasks, node, &metrics)?;
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
+    let (creator, creating) = store.creator(node, limit_or_off(settings.limits.sessions_per_user));
+    tasks.spawn_vital("creator", creating.run());
     let (feed, follower) = Feed::new(
         Arc::clone(&hub),
         store.clone(),
+        creator,
         notifier.clone(),
         node,
         parts.clock.clone(),

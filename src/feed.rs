@@ -25,7 +25,7 @@ use crate::notify::room::Room;
 use crate::protocol::text::Timestamp;
 use crate::session::replay::Answer;
 use crate::store::append::Commit;
-use crate::store::sessions::{Known, Session};
+use crate::store::sessions::{Creator, Known, Mail, Session};
 use crate::store::{Store, StoreError, in_time};
 
 /// How long a room that nobody watches is kept: a client that lost its connection is usually back by then.
@@ -42,6 +42,7 @@ const PAGE: u32 = 200;
 pub struct Feed {
     hub: Arc<Hub>,
     store: Store,
+    creator: Creator,
     notifier: Notifier,
     node: NodeId,
     follow: follower::Queue,
@@ -55,6 +56,18 @@ pub struct Opened {
     pub room: Arc<Room>,
     /// Whether it existed before.
     pub resumed: bool,
+    /// Whether notifications wait for the user, as far as opening the session has told.
+    pub mail: Mail,
+}
+
+impl Opened {
+    fn again(room: Arc<Room>) -> Self {
+        Self {
+            room,
+            resumed: true,
+            mail: Mail::Perhaps,
+        }
+    }
 }
 
 impl Feed {
@@ -62,6 +75,7 @@ impl Feed {
     pub fn new(
         hub: Arc<Hub>,
         store: Store,
+        creator: Creator,
         notifier: Notifier,
         node: NodeId,
         clock: Clock,
@@ -70,6 +84,7 @@ impl Feed {
         let feed = Self {
             hub,
             store,
+            creator,
             notifier,
             node,
             follow,
@@ -83,17 +98,17 @@ impl Feed {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn create(&self, key: &SessionKey, max_sessions: u32) -> Result<Option<Opened>, StoreError> {
-        let Some(session) = self
-            .store
-            .create_session(key, Some(self.node), max_sessions)
-            .await?
-        else {
+    pub async fn create(&self, key: &SessionKey) -> Result<Option<Opened>, StoreError> {
+        let Some(mail) = self.creator.create(key).await? else {
             return self.open(key).await;
         };
         let room = self.hub.room(key, Instant::now());
-        room.load(session.last_seq, None);
-        Ok(Some(Opened { room, resumed: false }))
+        room.load(Seq::START, None);
+        Ok(Some(Opened {
+            room,
+            resumed: false,
+            mail,
+        }))
     }
 
     /// Opens the room of a session. `None` when there is no such session of this user.
@@ -106,7 +121,7 @@ impl Feed {
             let busy = room.busy.lock().await;
             if room.is_loaded() && !room.is_deleted() {
                 drop(busy);
-                return Ok(Some(Opened { room, resumed: true }));
+                return Ok(Some(Opened::again(room)));
             }
             let Some(session) = self.store.watch_session(key, self.node).await? else {
                 drop(busy);
@@ -125,7 +140,7 @@ impl Feed {
                 .find_room(key)
                 .is_some_and(|known| Arc::ptr_eq(&known, &room))
             {
-                return Ok(Some(Opened { room, resumed: true }));
+                return Ok(Some(Opened::again(room)));
             }
         }
     }

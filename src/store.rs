@@ -71,6 +71,15 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Stopping)
     }
 
+    /// The same for another who waited for the same work, without its words.
+    fn for_another(&self) -> Self {
+        if self.is_retryable() {
+            Self::too_late()
+        } else {
+            Self::Refused(sqlx::Error::RowNotFound)
+        }
+    }
+
     /// A name for logs and metrics.
     pub fn label(&self) -> &'static str {
         match self {

@@ -122,10 +122,8 @@ async fn session(store: &Store, node: NodeId) -> anyhow::Result<SessionKey> {
         user_id: UserId::new(&format!("bench-{}", SessionId::new()))?,
         session_id: SessionId::new(),
     };
-    store
-        .create_session(&key, Some(node), 0)
-        .await?
-        .context("no session")?;
+    let created = store.create_sessions(&[&key], node, 0).await?;
+    ensure!(created.len() == 1, "no session");
     Ok(key)
 }
 

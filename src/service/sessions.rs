@@ -89,17 +89,17 @@ impl Service {
     }
 
     async fn create(&self, user: &UserId, session_id: SessionId) -> Result<Opened, Refusal> {
-        let max = limit_or_off(self.settings.limits.sessions_per_user);
         let key = SessionKey {
             user_id: user.clone(),
             session_id,
         };
         let opened = self
             .feed
-            .create(&key, max)
+            .create(&key)
             .await
             .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| {
+            let max = limit_or_off(self.settings.limits.sessions_per_user);
             let text = format!("You keep {max} sessions (sessions_per_user); delete some to create another");
             self.refused_by("sessions_per_user", Refusal::new(ErrorCode::QuotaExceeded, text))
         })

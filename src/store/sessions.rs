@@ -1,7 +1,10 @@
-//! Sessions: create, list, rename, clear, choose a model, delete; `watch` has who shows them. The owner is in every `WHERE`.
+//! Sessions: list, rename, clear, choose a model, delete; `create` has how they come, `watch` who shows them. The owner is in every
+//! `WHERE`.
 
+mod create;
 mod watch;
 
+pub use create::{Creator, CreatorTask, Mail};
 pub use watch::Known;
 
 use serde_json::{Map, Value};
@@ -80,37 +83,6 @@ pub struct Changed {
 }
 
 impl Store {
-    /// Creates a session, watched by a process. `None` when the user has `max` of them already (0 = no limit), or this one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn create_session(
-        &self,
-        key: &SessionKey,
-        watcher: Option<NodeId>,
-        max: u32,
-    ) -> Result<Option<Session>, StoreError> {
-        let watchers: Vec<i32> = watcher.iter().map(|node| node.0).collect();
-        let row = sqlx::query_as!(
-            SessionRow,
-            r#"
-            INSERT INTO agent.sessions (user_id, session_id, watchers)
-            SELECT $1, $2, $3
-            WHERE $4::bigint = 0 OR (SELECT count(*) FROM agent.sessions WHERE user_id = $1) < $4::bigint
-            ON CONFLICT (user_id, session_id) DO NOTHING
-            RETURNING session_id, title, model, metadata, first_seq, last_seq, context_after_seq, active_run_id, fence,
-                      created_at, last_activity_at
-            "#,
-            key.user_id.as_str(),
-            key.session_id.0,
-            &watchers,
-            i64::from(max),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(Session::from))
-    }
-
     /// Reads a session.
     ///
     /// # Errors

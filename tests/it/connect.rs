@@ -1,6 +1,7 @@
 //! Connecting: credentials, what is refused and how, and everything that ends a socket.
 
 mod credentials;
+mod crowd;
 mod endings;
 mod hosts;
 mod issuers;

@@ -17,6 +17,7 @@ use crate::protocol::server::{
 use crate::protocol::text::Timestamp;
 use crate::service::CatchUp;
 use crate::session::replay::{Cursor, Step};
+use crate::store::sessions::Mail;
 use crate::ws::dialect::Dialect;
 use crate::ws::frames::welcome_text;
 
@@ -36,6 +37,9 @@ pub(super) struct Attached {
     /// What was sent to catch up, counted until the connection is live: messages, and bytes of their text.
     replayed: (u64, u64),
     resumed: bool,
+    /// Whether notifications may wait, from when the session was opened: the user was in the hub by then, so what came since is
+    /// in the mailbox.
+    mail: Mail,
 }
 
 impl Attached {
@@ -70,6 +74,11 @@ impl Attached {
     /// What was sent to catch up, of a session that the client came back to.
     pub(super) fn caught_up(&self) -> Option<(u64, u64)> {
         self.resumed.then_some(self.replayed)
+    }
+
+    /// Whether notifications may wait that came before the session was opened.
+    pub(super) fn may_have_mail(&self) -> bool {
+        self.mail == Mail::Perhaps
     }
 
     /// What `welcome` promised.
@@ -134,6 +143,7 @@ impl Connection {
             head,
             replayed: (0, 0),
             resumed: opened.resumed,
+            mail: opened.mail,
         });
         self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(
             welcome,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::attached::Attached;
 use super::{Connection, End};
 use crate::feed::pushed;
 use crate::ids::{NotificationId, SessionId};
@@ -47,7 +48,7 @@ impl Connection {
         match attached.next() {
             Step::Idle => self.mail().await,
             Step::Message(message) => self.message(&message).await,
-            Step::Read { after, upto } => self.read(after, upto).await,
+            Step::Read { after, upto } => Box::pin(self.read(after, upto)).await,
             Step::Thinking {
                 run_id,
                 in_reply_to,
@@ -70,7 +71,7 @@ impl Connection {
                 let frame = frames::delta(session, part, replay, self.service.now());
                 self.send(&frame).await.map(|()| true)
             }
-            Step::CaughtUp => self.caught_up(session).await.map(|()| true),
+            Step::CaughtUp => Box::pin(self.caught_up(session)).await.map(|()| true),
         }
     }
 
@@ -124,7 +125,7 @@ impl Connection {
             return Ok(true);
         }
         if message.role == Role::Assistant {
-            self.before_response(message, &entry).await?;
+            Box::pin(self.before_response(message, &entry)).await?;
         }
         self.send(&frames::message(message, entry.replay)).await?;
         Ok(true)
@@ -160,7 +161,9 @@ impl Connection {
 
     /// The catch-up is over: pending notifications, then `live`.
     async fn caught_up(&mut self, session_id: SessionId) -> Result<(), End> {
-        self.pending_notifications().await?;
+        if self.attached.as_ref().is_none_or(Attached::may_have_mail) {
+            self.pending_notifications().await?;
+        }
         let Some(attached) = &mut self.attached else {
             return Ok(());
         };
@@ -260,8 +263,8 @@ impl Connection {
             Mail::Empty => Ok(false),
             Mail::Close(reason) => Err(End::Close(reason)),
             // A share at a time: whatever else happened, a frame or the end of the server, has its turn in between.
-            Mail::Lost => self.pending_notifications().await.map(|()| false),
-            Mail::Signal(signal) => self.signal(signal).await.map(|()| true),
+            Mail::Lost => Box::pin(self.pending_notifications()).await.map(|()| false),
+            Mail::Signal(signal) => Box::pin(self.signal(signal)).await.map(|()| true),
         }
     }
 

@@ -27,11 +27,8 @@ impl Connection {
         if !revocations.is_revoked(principal) {
             return Ok(());
         }
-        self.refuse(
-            Refusal::new(ErrorCode::Unauthorized, "The token was revoked"),
-            None,
-        )
-        .await?;
+        let refusal = Refusal::new(ErrorCode::Unauthorized, "The token was revoked");
+        Box::pin(self.refuse(refusal, None)).await?;
         Err(End::Close(CloseReason::IdentityChanged))
     }
 }

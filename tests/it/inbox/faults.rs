@@ -331,6 +331,7 @@ async fn who_was_there_before_the_first_look_reads_again() {
     let (feed, _follower) = Feed::new(
         Arc::clone(&hub),
         store.clone(),
+        store.creator(NodeId(1), 0).0,
         notifier,
         NodeId(1),
         Clock::system(),

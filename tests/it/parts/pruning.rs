@@ -77,7 +77,7 @@ async fn scanned(onlooker: &mut PgConnection) -> BTreeSet<String> {
 /// A user's question, its answer as it is written, and what else a conversation asks of the database.
 async fn conversation(store: &Store, appender: Appender, node: NodeId, key: &SessionKey) {
     let user = &key.user_id;
-    store.create_session(key, Some(node), 100).await.unwrap().unwrap();
+    assert_eq!(store.create_sessions(&[key], node, 100).await.unwrap().len(), 1);
     let run = question(store, &appender, key).await;
     answer(store, &appender, key, &run).await;
 

@@ -1,0 +1,154 @@
+//! New sessions: all that wait for one are created in one statement.
+//!
+//! A restart, or a lesson that begins, brings a crowd of clients at once. There is no timer: who comes alone is served at
+//! once, and while one statement is under way the next one's sessions gather. A statement and a commit for each, and the
+//! pool's pings about it, took two thirds of the CPU time of a connect. `feed` creates sessions here.
+
+use std::collections::HashMap;
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::ids::{NodeId, SessionKey};
+use crate::store::{Store, StoreError, in_time};
+
+/// The most sessions in one statement.
+const MAX_BATCH: usize = 256;
+
+/// How many may wait before those who ask wait in turn.
+const QUEUE: usize = 1024;
+
+/// Whether a user has notifications that were not acknowledged, as far as a look at the index tells: the rest of what decides
+/// about their delivery was not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// There is none.
+    None,
+    /// There may be some.
+    Perhaps,
+}
+
+type Reply = oneshot::Sender<Result<Option<Mail>, StoreError>>;
+
+/// The way to the [`CreatorTask`].
+#[derive(Clone, Debug)]
+pub struct Creator(mpsc::Sender<(SessionKey, Reply)>);
+
+impl Creator {
+    /// Creates a session that this process watches, and looks for the user's mail. `None` when the user has too many of them
+    /// already, or this one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn create(&self, key: &SessionKey) -> Result<Option<Mail>, StoreError> {
+        let (reply, outcome) = oneshot::channel();
+        self.0
+            .send((key.clone(), reply))
+            .await
+            .map_err(|_| StoreError::Stopping)?;
+        outcome.await.map_err(|_| StoreError::Stopping)?
+    }
+}
+
+/// Creates what is asked for.
+#[derive(Debug)]
+pub struct CreatorTask {
+    store: Store,
+    node: NodeId,
+    max_per_user: u32,
+    waiting: mpsc::Receiver<(SessionKey, Reply)>,
+}
+
+impl CreatorTask {
+    /// Creates sessions until nobody can ask any more.
+    pub async fn run(mut self) {
+        let mut batch = Vec::new();
+        while self.waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let keys: Vec<&SessionKey> = batch.iter().map(|(key, _)| key).collect();
+            let created = in_time(self.store.create_sessions(&keys, self.node, self.max_per_user)).await;
+            settle(batch.drain(..), created);
+        }
+    }
+}
+
+/// Who has gone away has a session that nobody uses, as if the connection had broken a moment later.
+fn settle(
+    batch: impl Iterator<Item = (SessionKey, Reply)>,
+    created: Result<HashMap<SessionKey, Mail>, StoreError>,
+) {
+    match created {
+        // Of two who ask for the same session at once, one creates it.
+        Ok(mut created) => batch.for_each(|(key, reply)| drop(reply.send(Ok(created.remove(&key))))),
+        Err(error) => {
+            tracing::warn!(error = %error, "sessions could not be created");
+            batch.for_each(|(_, reply)| drop(reply.send(Err(error.for_another()))));
+        }
+    }
+}
+
+impl Store {
+    /// A task that creates sessions for this process, and the way to it. `max_per_user`: sessions that a user may have; 0 = any
+    /// number.
+    pub fn creator(&self, node: NodeId, max_per_user: u32) -> (Creator, CreatorTask) {
+        let (sender, waiting) = mpsc::channel(QUEUE);
+        let task = CreatorTask {
+            store: self.clone(),
+            node,
+            max_per_user,
+            waiting,
+        };
+        (Creator(sender), task)
+    }
+
+    /// Creates sessions that a process watches. Left out of the result are those that exist, and those of users who have `max`
+    /// of them (0 = no limit).
+    ///
+    /// # Errors
+    /// When the database fails; then there is none of them.
+    pub async fn create_sessions(
+        &self,
+        keys: &[&SessionKey],
+        watcher: NodeId,
+        max: u32,
+    ) -> Result<HashMap<SessionKey, Mail>, StoreError> {
+        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
+        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
+        // The place among the user's own in this batch keeps the limit exact. Rows are inserted in key order, like every
+        // batch, so that no two batches wait for each other.
+        let rows = sqlx::query!(
+            r#"
+            WITH asked AS (
+                SELECT k.user_id, k.session_id, k.ord, row_number() OVER (PARTITION BY k.user_id ORDER BY k.ord) AS place
+                FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS k (user_id, session_id, ord)
+            ),
+            created AS (
+                INSERT INTO agent.sessions (user_id, session_id, watchers)
+                SELECT a.user_id, a.session_id, ARRAY[$3::integer]
+                FROM asked AS a
+                WHERE $4::bigint = 0
+                   OR (SELECT count(*) FROM agent.sessions AS s WHERE s.user_id = a.user_id) + a.place <= $4::bigint
+                ORDER BY a.user_id COLLATE "C", a.session_id
+                ON CONFLICT (user_id, session_id) DO NOTHING
+                RETURNING user_id, session_id
+            )
+            SELECT a.ord AS "ord!",
+                   EXISTS (SELECT 1 FROM agent.notifications AS n
+                           WHERE n.user_id = a.user_id AND n.acknowledged_at IS NULL) AS "has_mail!"
+            FROM asked AS a
+            JOIN created AS c ON c.user_id = a.user_id AND c.session_id = a.session_id
+            "#,
+            &users,
+            &sessions,
+            watcher.0,
+            i64::from(max),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let created = rows.into_iter().filter_map(|row| {
+            let place = usize::try_from(row.ord - 1).ok()?;
+            let mail = if row.has_mail { Mail::Perhaps } else { Mail::None };
+            Some(((*keys.get(place)?).clone(), mail))
+        });
+        Ok(created.collect())
+    }
+}
