@@ -8,6 +8,7 @@ pub mod append;
 mod batch;
 pub mod chunks;
 pub mod connections;
+mod crowd;
 pub mod feedback;
 pub mod fitness;
 pub mod inspect;

@@ -1,22 +1,15 @@
 //! New sessions: all that wait for one are created in one statement.
 //!
-//! A restart, or a lesson that begins, brings a crowd of clients at once. There is no timer: who comes alone is served at
-//! once, and while one statement is under way the next one's sessions gather. A statement and a commit for each, and the
-//! pool's pings about it, took two thirds of the CPU time of a connect. `feed` creates sessions here.
+//! A statement and a commit for each, and the pool's pings about it, took two thirds of the CPU time of a connect. `feed`
+//! creates sessions here.
 
 use std::collections::HashMap;
 
-use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::ids::{NodeId, SessionKey};
+use crate::store::crowd::{self, Crowd, Waiting};
 use crate::store::{Store, StoreError, in_time};
-
-/// The most sessions in one statement.
-const MAX_BATCH: usize = 256;
-
-/// How many may wait before those who ask wait in turn.
-const QUEUE: usize = 1024;
 
 /// Whether a user has notifications that were not acknowledged, as far as a look at the index tells: the rest of what decides
 /// about their delivery was not looked at.
@@ -28,11 +21,16 @@ pub enum Mail {
     Perhaps,
 }
 
-type Reply = oneshot::Sender<Result<Option<Mail>, StoreError>>;
+impl Mail {
+    /// What a look at the index has found.
+    pub(super) fn found(any: bool) -> Self {
+        if any { Self::Perhaps } else { Self::None }
+    }
+}
 
 /// The way to the [`CreatorTask`].
 #[derive(Clone, Debug)]
-pub struct Creator(mpsc::Sender<(SessionKey, Reply)>);
+pub struct Creator(Crowd<SessionKey, Option<Mail>>);
 
 impl Creator {
     /// Creates a session that this process watches, and looks for the user's mail. `None` when the user has too many of them
@@ -41,12 +39,7 @@ impl Creator {
     /// # Errors
     /// When the database fails.
     pub async fn create(&self, key: &SessionKey) -> Result<Option<Mail>, StoreError> {
-        let (reply, outcome) = oneshot::channel();
-        self.0
-            .send((key.clone(), reply))
-            .await
-            .map_err(|_| StoreError::Stopping)?;
-        outcome.await.map_err(|_| StoreError::Stopping)?
+        self.0.ask(key.clone()).await
     }
 }
 
@@ -56,32 +49,22 @@ pub struct CreatorTask {
     store: Store,
     node: NodeId,
     max_per_user: u32,
-    waiting: mpsc::Receiver<(SessionKey, Reply)>,
+    waiting: Waiting<SessionKey, Option<Mail>>,
 }
 
 impl CreatorTask {
-    /// Creates sessions until nobody can ask any more.
+    /// Creates sessions until nobody can ask any more. Who has gone away has a session that nobody uses, as if the connection
+    /// had broken a moment later.
     pub async fn run(mut self) {
-        let mut batch = Vec::new();
-        while self.waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
-            let keys: Vec<&SessionKey> = batch.iter().map(|(key, _)| key).collect();
-            let created = in_time(self.store.create_sessions(&keys, self.node, self.max_per_user)).await;
-            settle(batch.drain(..), created);
-        }
-    }
-}
-
-/// Who has gone away has a session that nobody uses, as if the connection had broken a moment later.
-fn settle(
-    batch: impl Iterator<Item = (SessionKey, Reply)>,
-    created: Result<HashMap<SessionKey, Mail>, StoreError>,
-) {
-    match created {
-        // Of two who ask for the same session at once, one creates it.
-        Ok(mut created) => batch.for_each(|(key, reply)| drop(reply.send(Ok(created.remove(&key))))),
-        Err(error) => {
-            tracing::warn!(error = %error, "sessions could not be created");
-            batch.for_each(|(_, reply)| drop(reply.send(Err(error.for_another()))));
+        while let Some((keys, replies)) = self.waiting.next().await {
+            let asked: Vec<&SessionKey> = keys.iter().collect();
+            let created = in_time(self.store.create_sessions(&asked, self.node, self.max_per_user)).await;
+            if let Err(error) = &created {
+                tracing::warn!(error = %error, "sessions could not be created");
+            }
+            // Of two who ask for the same session at once, one creates it.
+            let each = |mut created: HashMap<_, _>| keys.iter().map(|key| created.remove(key)).collect();
+            replies.settle(created.map(each));
         }
     }
 }
@@ -90,14 +73,14 @@ impl Store {
     /// A task that creates sessions for this process, and the way to it. `max_per_user`: sessions that a user may have; 0 = any
     /// number.
     pub fn creator(&self, node: NodeId, max_per_user: u32) -> (Creator, CreatorTask) {
-        let (sender, waiting) = mpsc::channel(QUEUE);
+        let (crowd, waiting) = crowd::gather();
         let task = CreatorTask {
             store: self.clone(),
             node,
             max_per_user,
             waiting,
         };
-        (Creator(sender), task)
+        (Creator(crowd), task)
     }
 
     /// Creates sessions that a process watches. Left out of the result are those that exist, and those of users who have `max`
@@ -146,8 +129,7 @@ impl Store {
         .await?;
         let created = rows.into_iter().filter_map(|row| {
             let place = usize::try_from(row.ord - 1).ok()?;
-            let mail = if row.has_mail { Mail::Perhaps } else { Mail::None };
-            Some(((*keys.get(place)?).clone(), mail))
+            Some(((*keys.get(place)?).clone(), Mail::found(row.has_mail)))
         });
         Ok(created.collect())
     }
