@@ -252,10 +252,13 @@ fn assemble(
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
     let (creator, creating) = store.creator(node, limit_or_off(settings.limits.sessions_per_user));
     tasks.spawn_vital("creator", creating.run());
+    let (opener, opening) = store.opener(node);
+    tasks.spawn_vital("opener", opening.run());
     let (feed, follower) = Feed::new(
         Arc::clone(&hub),
         store.clone(),
         creator,
+        opener,
         notifier.clone(),
         node,
         parts.clock.clone(),

@@ -25,7 +25,7 @@ use crate::notify::room::Room;
 use crate::protocol::text::Timestamp;
 use crate::session::replay::Answer;
 use crate::store::append::Commit;
-use crate::store::sessions::{Creator, Known, Mail, Session};
+use crate::store::sessions::{Creator, Known, Mail, Opener, Session, Watched};
 use crate::store::{Store, StoreError, in_time};
 
 /// How long a room that nobody watches is kept: a client that lost its connection is usually back by then.
@@ -43,6 +43,7 @@ pub struct Feed {
     hub: Arc<Hub>,
     store: Store,
     creator: Creator,
+    opener: Opener,
     notifier: Notifier,
     node: NodeId,
     follow: follower::Queue,
@@ -61,11 +62,11 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn again(room: Arc<Room>) -> Self {
+    fn again(room: Arc<Room>, mail: Mail) -> Self {
         Self {
             room,
             resumed: true,
-            mail: Mail::Perhaps,
+            mail,
         }
     }
 }
@@ -76,6 +77,7 @@ impl Feed {
         hub: Arc<Hub>,
         store: Store,
         creator: Creator,
+        opener: Opener,
         notifier: Notifier,
         node: NodeId,
         clock: Clock,
@@ -85,6 +87,7 @@ impl Feed {
             hub,
             store,
             creator,
+            opener,
             notifier,
             node,
             follow,
@@ -100,7 +103,7 @@ impl Feed {
     /// When the database fails.
     pub async fn create(&self, key: &SessionKey) -> Result<Option<Opened>, StoreError> {
         let Some(mail) = self.creator.create(key).await? else {
-            return self.open(key).await;
+            return self.open(key, None).await;
         };
         let room = self.hub.room(key, Instant::now());
         room.load(Seq::START, None);
@@ -111,27 +114,30 @@ impl Feed {
         }))
     }
 
-    /// Opens the room of a session. `None` when there is no such session of this user.
+    /// Opens the room of a session for a client that has applied everything up to `after`. `None` when there is no such session
+    /// of this user.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn open(&self, key: &SessionKey) -> Result<Option<Opened>, StoreError> {
+    pub async fn open(&self, key: &SessionKey, after: Option<i64>) -> Result<Option<Opened>, StoreError> {
         loop {
             let room = self.hub.room(key, Instant::now());
             let busy = room.busy.lock().await;
             if room.is_loaded() && !room.is_deleted() {
                 drop(busy);
-                return Ok(Some(Opened::again(room)));
+                return Ok(Some(Opened::again(room, Mail::Perhaps)));
             }
-            let Some(session) = self.store.watch_session(key, self.node).await? else {
+            let Some(watched) = self.watch(key, after).await? else {
                 drop(busy);
                 if !room.has_local_run() {
                     self.hub.close_room(&room);
                 }
                 return Ok(None);
             };
+            let session = watched.session;
             room.load(session.last_seq, session.title.as_deref().map(Arc::from));
             room.set_first(session.first_seq);
+            room.remember(&watched.missed);
             self.mirror(&room, &session).await?;
             drop(busy);
             // It may have been given up between the look-up and the lock: then look again.
@@ -140,9 +146,23 @@ impl Feed {
                 .find_room(key)
                 .is_some_and(|known| Arc::ptr_eq(&known, &room))
             {
-                return Ok(Some(Opened::again(room)));
+                return Ok(Some(Opened::again(room, watched.mail)));
             }
         }
+    }
+
+    /// Registers this process as a watcher of a session: together with others, or by itself where that could not be done or there
+    /// may be no such session.
+    async fn watch(&self, key: &SessionKey, after: Option<i64>) -> Result<Option<Watched>, StoreError> {
+        if let Some(watched) = self.opener.open(key, after).await? {
+            return Ok(Some(watched));
+        }
+        let session = self.store.watch_session(key, self.node).await?;
+        Ok(session.map(|session| Watched {
+            session,
+            mail: Mail::Perhaps,
+            missed: Vec::new(),
+        }))
     }
 
     /// Takes a commit of this process: its room first, then the other processes.

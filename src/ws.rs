@@ -262,7 +262,11 @@ async fn enter(
         return Err(service.too_many_connections());
     }
     let opened = match offer.dialect {
-        Dialect::Own => Some(service.open(&principal.user_id, offer.session).await?),
+        Dialect::Own => Some(
+            service
+                .open(&principal.user_id, offer.session, offer.after)
+                .await?,
+        ),
         // Its frames name their chats.
         Dialect::AiSdk => None,
     };

@@ -86,7 +86,7 @@ pub(super) async fn create(
     if let ModelChange::Choose(Some(model)) = &changes.model {
         service.check_model(model.as_str())?;
     }
-    let opened = service.open(&user.user_id, None).await?;
+    let opened = service.open(&user.user_id, None, None).await?;
     let key = opened.room.key().clone();
     apply(&service, &key, changes).await?;
     Ok((StatusCode::CREATED, view(&service, &key).await?).into_response())

@@ -118,6 +118,11 @@ impl Room {
         self.state().tail.head()
     }
 
+    /// Whether everything after a place is in memory.
+    pub fn has_all_after(&self, seq: Seq) -> bool {
+        self.state().tail.base() <= seq
+    }
+
     /// The oldest message that the store still has; the place after the head when it has none.
     pub fn first(&self) -> Seq {
         self.state().first

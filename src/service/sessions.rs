@@ -37,11 +37,16 @@ pub struct CatchUp {
 }
 
 impl Service {
-    /// Opens the session that a client wants: a new one, its latest, or the one named.
+    /// Opens the session that a client wants: a new one, its latest, or the one named. `after`: what it has applied of that.
     ///
     /// # Errors
     /// `not_found`, or `quota_exceeded` when the user has too many.
-    pub async fn open(&self, user: &UserId, wanted: Option<SessionRef>) -> Result<Opened, Refusal> {
+    pub async fn open(
+        &self,
+        user: &UserId,
+        wanted: Option<SessionRef>,
+        after: Option<i64>,
+    ) -> Result<Opened, Refusal> {
         let id = match wanted {
             Some(SessionRef::Id(id)) => id,
             Some(SessionRef::Latest) => {
@@ -51,13 +56,14 @@ impl Service {
                     .await
                     .map_err(|error| unavailable(&error))?
                 {
-                    Some(id) => id,
+                    // The client does not know which it is, so what it has applied is not of that.
+                    Some(id) => return self.open_existing(user, id, None).await,
                     None => return self.create(user, SessionId::new()).await,
                 }
             }
-            Some(SessionRef::Named(name)) => return self.open_named(user, name).await,
+            Some(SessionRef::Named(name)) => return self.open_named(user, name, after).await,
             Some(SessionRef::NamedOrNew(name)) => {
-                return match self.open_named(user, name).await {
+                return match self.open_named(user, name, after).await {
                     Err(refusal) if refusal.code == ErrorCode::NotFound => {
                         self.create(user, SessionId::named(user, name)).await
                     }
@@ -66,23 +72,33 @@ impl Service {
             }
             None => return self.create(user, SessionId::new()).await,
         };
-        self.open_existing(user, id).await
+        self.open_existing(user, id, after).await
     }
 
-    async fn open_existing(&self, user: &UserId, session_id: SessionId) -> Result<Opened, Refusal> {
+    async fn open_existing(
+        &self,
+        user: &UserId,
+        session_id: SessionId,
+        after: Option<i64>,
+    ) -> Result<Opened, Refusal> {
         let key = SessionKey {
             user_id: user.clone(),
             session_id,
         };
-        let opened = self.feed.open(&key).await.map_err(|error| unavailable(&error))?;
+        let opened = self
+            .feed
+            .open(&key, after)
+            .await
+            .map_err(|error| unavailable(&error))?;
         opened.ok_or_else(|| Refusal::not_found("session"))
     }
 
     /// The session with this id, else the one under this name.
-    async fn open_named(&self, user: &UserId, name: Uuid) -> Result<Opened, Refusal> {
-        match self.open_existing(user, SessionId(name)).await {
+    async fn open_named(&self, user: &UserId, name: Uuid, after: Option<i64>) -> Result<Opened, Refusal> {
+        match self.open_existing(user, SessionId(name), after).await {
             Err(refusal) if refusal.code == ErrorCode::NotFound => {
-                self.open_existing(user, SessionId::named(user, name)).await
+                self.open_existing(user, SessionId::named(user, name), after)
+                    .await
             }
             opened => opened,
         }
@@ -142,9 +158,10 @@ impl Service {
                 gap: None,
             });
         };
-        if after == head {
+        // What memory holds is far less than the most that a catch-up may send.
+        if room.has_all_after(after) {
             return Ok(CatchUp {
-                start: head,
+                start: after,
                 head,
                 gap: None,
             });

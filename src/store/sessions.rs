@@ -1,10 +1,12 @@
-//! Sessions: list, rename, clear, choose a model, delete; `create` has how they come, `watch` who shows them. The owner is in every
+//! Sessions: list, rename, clear, choose a model, delete; `create` and `open` have how they come, `watch` who shows them. The owner is in every
 //! `WHERE`.
 
 mod create;
+mod open;
 mod watch;
 
 pub use create::{Creator, CreatorTask, Mail};
+pub use open::{Opener, OpenerTask, Stretch, Watched};
 pub use watch::Known;
 
 use serde_json::{Map, Value};

@@ -177,7 +177,7 @@ impl Asker {
         wanted: Option<SessionRef>,
         after: Option<i64>,
     ) -> Result<Reply, Refusal> {
-        let opened = self.service.open(&self.key.user_id, wanted).await?;
+        let opened = self.service.open(&self.key.user_id, wanted, after).await?;
         let session_id = opened.room.key().session_id;
         let outcome = outcome(SessionNamed { session_id });
         let done = done("Session opened", re, self.service.now(), outcome);

@@ -7,6 +7,7 @@ mod hosts;
 mod issuers;
 mod presets;
 mod refusals;
+mod returning;
 mod time;
 
 use crate::support::client::{Refused, TestClient};

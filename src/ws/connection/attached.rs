@@ -188,10 +188,14 @@ impl Connection {
             std::time::Instant::now(),
         );
         self.take_principal(principal.clone());
+        // What the frame says wins over what the URL said.
+        let wanted = session.or(self.offer.session);
+        let latest = wanted == Some(SessionRef::Latest);
+        let after = if latest { None } else { after.or(self.offer.after) };
         let opened = if renewal {
             None
         } else {
-            self.enter_as(&principal, session, re.clone()).await?
+            self.enter_as(&principal, wanted, after, re.clone()).await?
         };
         let frame = ServerFrame::Status(Status::Auth(AuthDone {
             content: "Authenticated".into(),
@@ -207,9 +211,6 @@ impl Connection {
         let Some(opened) = opened else {
             return Ok(());
         };
-        // What the frame says wins over what the URL said.
-        let latest = session.or(self.offer.session) == Some(SessionRef::Latest);
-        let after = if latest { None } else { after.or(self.offer.after) };
         self.attach(opened, after).await
     }
 
@@ -217,7 +218,8 @@ impl Connection {
     async fn enter_as(
         &mut self,
         principal: &Principal,
-        session: Option<SessionRef>,
+        wanted: Option<SessionRef>,
+        after: Option<i64>,
         re: Option<ClientName>,
     ) -> Result<Option<Opened>, End> {
         if !self
@@ -230,8 +232,7 @@ impl Connection {
         if self.offer.dialect == Dialect::AiSdk {
             return Ok(None);
         }
-        let wanted = session.or(self.offer.session);
-        match self.service.open(&principal.user_id, wanted).await {
+        match self.service.open(&principal.user_id, wanted, after).await {
             Ok(opened) => Ok(Some(opened)),
             Err(refusal) => {
                 let reason = close_for(&refusal);

@@ -332,6 +332,7 @@ async fn who_was_there_before_the_first_look_reads_again() {
         Arc::clone(&hub),
         store.clone(),
         store.creator(NodeId(1), 0).0,
+        store.opener(NodeId(1)).0,
         notifier,
         NodeId(1),
         Clock::system(),

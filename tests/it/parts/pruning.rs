@@ -17,7 +17,7 @@ use agent_websocket::store::append::{
 use agent_websocket::store::chunks::NewChunk;
 use agent_websocket::store::feedback::StoredFeedback;
 use agent_websocket::store::quota::Reserve;
-use agent_websocket::store::sessions::Known;
+use agent_websocket::store::sessions::{Known, Stretch};
 
 use sqlx::{Connection, PgConnection};
 
@@ -82,6 +82,15 @@ async fn conversation(store: &Store, appender: Appender, node: NodeId, key: &Ses
     answer(store, &appender, key, &run).await;
 
     assert!(store.watch_session(key, node).await.unwrap().is_some());
+    let watched = store.watch_sessions(&[key], node).await.unwrap();
+    assert!(watched.iter().all(Option::is_some));
+    let stretch = Stretch {
+        key,
+        after: Seq(0),
+        upto: Seq(2),
+    };
+    let newest = store.newest_messages(&[stretch]).await.unwrap();
+    assert_eq!(newest.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
     assert!(store.find_session(key).await.unwrap().is_some());
     assert_eq!(
         store.find_latest_session(user).await.unwrap(),
