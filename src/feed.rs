@@ -123,30 +123,32 @@ impl Feed {
         loop {
             let room = self.hub.room(key, Instant::now());
             let busy = room.busy.lock().await;
-            if room.is_loaded() && !room.is_deleted() {
+            let mail = if room.is_loaded() && !room.is_deleted() {
                 drop(busy);
-                return Ok(Some(Opened::again(room, Mail::Perhaps)));
-            }
-            let Some(watched) = self.watch(key, after).await? else {
+                self.opener.mail(&key.user_id).await?
+            } else {
+                let Some(watched) = self.watch(key, after).await? else {
+                    drop(busy);
+                    if !room.has_local_run() {
+                        self.hub.close_room(&room);
+                    }
+                    return Ok(None);
+                };
+                let session = watched.session;
+                room.load(session.last_seq, session.title.as_deref().map(Arc::from));
+                room.set_first(session.first_seq);
+                room.remember(&watched.missed);
+                self.mirror(&room, &session).await?;
                 drop(busy);
-                if !room.has_local_run() {
-                    self.hub.close_room(&room);
-                }
-                return Ok(None);
+                watched.mail
             };
-            let session = watched.session;
-            room.load(session.last_seq, session.title.as_deref().map(Arc::from));
-            room.set_first(session.first_seq);
-            room.remember(&watched.missed);
-            self.mirror(&room, &session).await?;
-            drop(busy);
-            // It may have been given up between the look-up and the lock: then look again.
+            // It may have been given up meanwhile: then look again.
             if self
                 .hub
                 .find_room(key)
                 .is_some_and(|known| Arc::ptr_eq(&known, &room))
             {
-                return Ok(Some(Opened::again(room, watched.mail)));
+                return Ok(Some(Opened::again(room, mail)));
             }
         }
     }

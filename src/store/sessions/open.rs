@@ -1,14 +1,14 @@
 //! Sessions that are opened: all that wait for one are registered, looked at and read together, in two statements.
 //!
 //! Each alone took a commit and three statements, for the session, for where its catch-up begins, for the messages and for
-//! the user's mail. `feed` opens sessions here.
+//! the user's mail. Where this process has the session in memory, only the user's mail is looked for. `feed` opens sessions here.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::{Mail, Session, SessionRow};
-use crate::ids::{NodeId, Seq, SessionKey};
+use crate::ids::{NodeId, Seq, SessionKey, UserId};
 use crate::log::Message;
 use crate::store::crowd::{self, Crowd, Waiting};
 use crate::store::messages::MessageRow;
@@ -36,7 +36,10 @@ type Wanted = (SessionKey, Option<i64>);
 
 /// The way to the [`OpenerTask`].
 #[derive(Clone, Debug)]
-pub struct Opener(Crowd<Wanted, Option<Watched>>);
+pub struct Opener {
+    sessions: Crowd<Wanted, Option<Watched>>,
+    users: Crowd<UserId, Mail>,
+}
 
 impl Opener {
     /// Registers this process as a watcher of a session, and reads what a client needs who has applied everything up to `after`.
@@ -45,7 +48,15 @@ impl Opener {
     /// # Errors
     /// When the database fails.
     pub async fn open(&self, key: &SessionKey, after: Option<i64>) -> Result<Option<Watched>, StoreError> {
-        self.0.ask((key.clone(), after)).await
+        self.sessions.ask((key.clone(), after)).await
+    }
+
+    /// Whether notifications wait for a user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mail(&self, user: &UserId) -> Result<Mail, StoreError> {
+        self.users.ask(user.clone()).await
     }
 }
 
@@ -54,47 +65,66 @@ impl Opener {
 pub struct OpenerTask {
     store: Store,
     node: NodeId,
-    waiting: Waiting<Wanted, Option<Watched>>,
+    sessions: Waiting<Wanted, Option<Watched>>,
+    users: Waiting<UserId, Mail>,
 }
 
 impl OpenerTask {
-    /// Opens sessions until nobody can ask any more.
-    pub async fn run(mut self) {
-        while let Some((wanted, replies)) = self.waiting.next().await {
-            let opened = in_time(self.open(&wanted)).await;
-            if let Err(error) = &opened {
-                tracing::warn!(error = %error, "sessions could not be opened");
+    /// Opens sessions and looks for mail until nobody can ask any more.
+    pub async fn run(self) {
+        let Self {
+            store,
+            node,
+            mut sessions,
+            mut users,
+        } = self;
+        let open_on = async {
+            while let Some((wanted, replies)) = sessions.next().await {
+                let opened = in_time(open(&store, node, &wanted)).await;
+                if let Err(error) = &opened {
+                    tracing::warn!(error = %error, "sessions could not be opened");
+                }
+                replies.settle(opened);
             }
-            replies.settle(opened);
-        }
+        };
+        let look_on = async {
+            while let Some((asked, replies)) = users.next().await {
+                let found = in_time(store.find_mail(&asked)).await;
+                if let Err(error) = &found {
+                    tracing::warn!(error = %error, "mail could not be looked for");
+                }
+                replies.settle(found);
+            }
+        };
+        tokio::join!(open_on, look_on);
     }
+}
 
-    /// The messages are read by a statement of their own: a session's row is seen as it is when it is locked, its messages as they
-    /// were when the statement began, and a newer one could be missing.
-    async fn open(&self, wanted: &[Wanted]) -> Result<Vec<Option<Watched>>, StoreError> {
-        let keys: Vec<&SessionKey> = wanted.iter().map(|(key, _)| key).collect();
-        let mut opened = self.store.watch_sessions(&keys, self.node).await?;
-        let stretches: Vec<Stretch<'_>> = opened
-            .iter()
-            .zip(wanted)
-            .map(|(watched, (key, after))| Stretch::missed(key, watched.as_ref(), *after))
-            .collect();
-        if stretches.iter().all(Stretch::is_empty) {
-            return Ok(opened);
-        }
-        match self.store.newest_messages(&stretches).await {
-            Ok(lists) => {
-                for (watched, list) in opened.iter_mut().zip(lists) {
-                    if let Some(watched) = watched {
-                        watched.missed = list;
-                    }
+/// The messages are read by a statement of their own: a session's row is seen as it is when it is locked, its messages as they
+/// were when the statement began, and a newer one could be missing.
+async fn open(store: &Store, node: NodeId, wanted: &[Wanted]) -> Result<Vec<Option<Watched>>, StoreError> {
+    let keys: Vec<&SessionKey> = wanted.iter().map(|(key, _)| key).collect();
+    let mut opened = store.watch_sessions(&keys, node).await?;
+    let stretches: Vec<Stretch<'_>> = opened
+        .iter()
+        .zip(wanted)
+        .map(|(watched, (key, after))| Stretch::missed(key, watched.as_ref(), *after))
+        .collect();
+    if stretches.iter().all(Stretch::is_empty) {
+        return Ok(opened);
+    }
+    match store.newest_messages(&stretches).await {
+        Ok(lists) => {
+            for (watched, list) in opened.iter_mut().zip(lists) {
+                if let Some(watched) = watched {
+                    watched.missed = list;
                 }
             }
-            // A row that cannot be read must not keep the others out: each reads for itself.
-            Err(error) => tracing::warn!(error = %error, "messages could not be read with their sessions"),
         }
-        Ok(opened)
+        // A row that cannot be read must not keep the others out: each reads for itself.
+        Err(error) => tracing::warn!(error = %error, "messages could not be read with their sessions"),
     }
+    Ok(opened)
 }
 
 /// A stretch of a session's log.
@@ -136,13 +166,39 @@ fn at<T>(answers: &mut [T], ord: i64) -> Option<&mut T> {
 impl Store {
     /// A task that opens sessions for this process, and the way to it.
     pub fn opener(&self, node: NodeId) -> (Opener, OpenerTask) {
-        let (crowd, waiting) = crowd::gather();
+        let (ask_sessions, sessions) = crowd::gather();
+        let (ask_users, users) = crowd::gather();
         let task = OpenerTask {
             store: self.clone(),
             node,
-            waiting,
+            sessions,
+            users,
         };
-        (Opener(crowd), task)
+        let opener = Opener {
+            sessions: ask_sessions,
+            users: ask_users,
+        };
+        (opener, task)
+    }
+
+    /// Whether notifications wait for each of these users, as far as a look at the index tells.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_mail(&self, users: &[UserId]) -> Result<Vec<Mail>, StoreError> {
+        let names: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
+        let found = sqlx::query_scalar!(
+            r#"
+            SELECT EXISTS (SELECT 1 FROM agent.notifications AS n
+                           WHERE n.user_id = u.user_id AND n.acknowledged_at IS NULL) AS "has_mail!"
+            FROM unnest($1::text[]) WITH ORDINALITY AS u (user_id, ord)
+            ORDER BY u.ord
+            "#,
+            &names,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(found.into_iter().map(Mail::found).collect())
     }
 
     /// The same as [`Store::watch_session`] for many, in their order, with whether notifications wait for their users. Left out

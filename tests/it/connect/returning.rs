@@ -184,6 +184,9 @@ async fn whoever_has_something_waiting_is_told_to_look_and_nobody_waits_for_anot
         .map(|watched| watched.as_ref().map(|watched| watched.mail))
         .collect();
     assert_eq!(mail, [Some(Mail::Perhaps), Some(Mail::None), None]);
+    let users = ["carol", "alice", "bob", "alice"].map(user);
+    let mail = store.find_mail(&users).await.unwrap();
+    assert_eq!(mail, [Mail::None, Mail::Perhaps, Mail::None, Mail::Perhaps]);
     held.rollback().await.unwrap();
     store.close().await;
 }
@@ -351,12 +354,18 @@ async fn the_inbox_is_asked_only_for_those_who_have_something_in_it() {
     let mut client = node.resume("bob", &bob.session_id.to_string(), 0).await;
     client.live().await;
     assert_eq!(client.told(), ["waiting"], "before live");
+    let mut again = node.resume("bob", &bob.session_id.to_string(), 1).await;
+    again.live().await;
+    assert_eq!(again.told(), ["waiting"], "the session is in memory by now");
     node.database
         .execute("REVOKE SELECT ON agent.pending_notifications FROM agent_app")
         .await;
     let mut client = node.resume("alice", &alice.session_id.to_string(), 0).await;
     client.live().await;
     assert_eq!(sent(&client), BTreeMap::from([(1, 1)]));
+    let mut again = node.resume("alice", &alice.session_id.to_string(), 0).await;
+    again.live().await;
+    assert_eq!(sent(&again), BTreeMap::from([(1, 1)]), "from memory");
     node.shut_down().await;
 }
 
