@@ -111,7 +111,7 @@ VALUES
     ('u_42', '01a1fb21-2c73-71b8-a89e-a54c8f823890', '00000000-0000-7000-8000-0000000000a2', 1, 'openai/gpt-4-turbo', 'provider',
      120, 60, 0.0030, now() - interval '47 hours'),
     ('u_7', '01a1fb27-8487-71b4-b230-610a094de57d', '00000000-0000-7000-8000-0000000000b1', 1, 'openai/gpt-4-turbo', 'estimated',
-     90, 3, NULL, now() - interval '6 hours');
+     90, 3, NULL, now());
 
 INSERT INTO agent.notifications (user_id, session_id, kind, title, content, dedupe_key, in_context, created_at, acknowledged_at,
                                  deliver_after)
