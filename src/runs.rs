@@ -235,11 +235,13 @@ impl Runs {
     /// Starts a claimed run.
     pub fn start(self: &Arc<Self>, run: Claimed, place: OwnedSemaphorePermit) {
         let mark = self.mark_running(&run);
+        // Before the task is: whoever is about to be told of the query is told of its run in the same write.
+        let room = execute::begin(self, &run);
         let runs = Arc::clone(self);
         self.context.tasks.spawn("run", async move {
             let trace = trace::begin(&runs, &run).await;
             let span = trace.as_ref().map_or_else(Span::none, RunTrace::log_span);
-            execute::execute(&runs, run, place, mark.stop.clone(), trace)
+            execute::execute(&runs, run, &room, place, mark.stop.clone(), trace)
                 .instrument(span)
                 .await;
             drop(mark);

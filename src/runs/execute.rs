@@ -53,16 +53,9 @@ impl Draft {
     }
 }
 
-/// Runs a claimed run to its end.
-pub(super) async fn execute(
-    runs: &Runs,
-    run: Claimed,
-    place: OwnedSemaphorePermit,
-    stop: StopSignal,
-    trace: Option<RunTrace>,
-) {
-    let began = Instant::now();
-    let room = runs.context.hub.room(&run.key, began);
+/// Shows in its room that a claimed run begins.
+pub(super) fn begin(runs: &Runs, run: &Claimed) -> Arc<Room> {
+    let room = runs.context.hub.room(&run.key, Instant::now());
     room.begin(Answer {
         run_id: run.run_id,
         attempt: run.attempt,
@@ -72,8 +65,20 @@ pub(super) async fn execute(
         started_at: Timestamp(runs.context.clock.now()),
         text: String::new(),
     });
-    let mut draft = Draft::new(began);
-    let ending = generate(runs, &run, &room, &stop, &mut draft).await;
+    room
+}
+
+/// Runs a run that has begun to its end.
+pub(super) async fn execute(
+    runs: &Runs,
+    run: Claimed,
+    room: &Room,
+    place: OwnedSemaphorePermit,
+    stop: StopSignal,
+    trace: Option<RunTrace>,
+) {
+    let mut draft = Draft::new(Instant::now());
+    let ending = generate(runs, &run, room, &stop, &mut draft).await;
     let shown = if draft.text.is_empty() {
         Shown::Nothing
     } else {
@@ -89,15 +94,15 @@ pub(super) async fn execute(
         Conclusion::Answer(state, error) => {
             let answer = answer(run, draft, ending, state, error);
             let storing = Instant::now();
-            let refused = store_answer(runs, &room, answer, Some(place)).await;
+            let refused = store_answer(runs, room, answer, Some(place)).await;
             if let Some((trace, _)) = &told {
                 trace.stored(storing, refused);
             }
         }
-        Conclusion::Release => release(runs, &room, &run).await,
+        Conclusion::Release => release(runs, room, &run).await,
         Conclusion::Drop => {
             runs.scribe.end(run.run_id);
-            give_up(runs, &room, &run);
+            give_up(runs, room, &run);
         }
     }
     if let Some((trace, whole)) = told {
