@@ -350,6 +350,13 @@ impl Feed {
         Ok(())
     }
 
+    /// Lets quiet rooms give their memory back. To be called once a minute.
+    pub fn rest(&self) {
+        for room in self.hub.all_rooms() {
+            room.rest();
+        }
+    }
+
     /// Compares every room with the store and looks at those that differ; a room whose answer another process writes is
     /// always looked at. Finds what hints missed, and is all there is where NOTIFY is not to be had.
     ///

@@ -113,6 +113,7 @@ pub(super) fn housekeep(service: &Arc<Service>) {
             }
             if tidied.elapsed() >= Duration::from_mins(1) {
                 tidied = Instant::now();
+                service.feed.rest();
                 service.limiter.housekeep();
                 service.stored.housekeep(std::time::Instant::now());
             }

@@ -82,7 +82,8 @@ impl Hub {
     /// Adds a user's connection. `false`, and nothing is added, when the user has `max` of them (0 = no limit).
     pub fn enter(&self, user: &UserId, connection: ConnectionId, mailbox: Mailbox, max: u32) -> bool {
         let mut users = self.users();
-        let connections = users.entry(user.clone()).or_default();
+        // Most users have one; a vector would begin with room for four.
+        let connections = users.entry(user.clone()).or_insert_with(|| Vec::with_capacity(1));
         if max > 0 && connections.len() >= max as usize {
             return false;
         }

@@ -23,6 +23,10 @@ const ENDED_KEPT: usize = 4;
 /// Bytes of such messages.
 const TAIL_BYTES: usize = 128 * 1024;
 
+/// For how long they are kept when none is added: who reads an answer for a while goes on from memory, and who
+/// has left a page open does not fill it.
+const QUIET_MINUTES: u32 = 5;
+
 #[derive(Debug)]
 struct Member {
     connection: ConnectionId,
@@ -45,6 +49,8 @@ struct State {
     ended: VecDeque<RunId>,
     members: Vec<Member>,
     empty_since: Option<Instant>,
+    /// Minutes since messages were added to those in memory.
+    quiet_minutes: u32,
 }
 
 /// A session that somebody here watches or writes.
@@ -65,9 +71,11 @@ impl Room {
             loaded: false,
             deleted: false,
             local_run: None,
-            ended: VecDeque::with_capacity(ENDED_KEPT),
-            members: Vec::new(),
+            ended: VecDeque::new(),
+            // Most sessions are watched by one connection; a vector would begin with room for four.
+            members: Vec::with_capacity(1),
             empty_since: Some(now),
+            quiet_minutes: 0,
         };
         Self {
             key,
@@ -204,6 +212,7 @@ impl Room {
             // The store does the same with the first question: nobody needs to be told.
             state.title = Some(Arc::from(title_of(&message.content)));
         }
+        state.quiet_minutes = 0;
         state.tail.offer(message);
         state.tail.trim(TAIL_MESSAGES, TAIL_BYTES);
         ring(&state.members);
@@ -223,6 +232,7 @@ impl Room {
     /// Keeps messages that were read from the store, for the next who needs them.
     pub fn remember(&self, older: &[Arc<Message>]) {
         let mut state = self.state();
+        state.quiet_minutes = 0;
         state.tail.remember(older);
         let first = state.first;
         state.tail.forget_before(first);
@@ -346,9 +356,13 @@ impl Room {
         self.state().deleted
     }
 
-    /// Frees what nobody is behind on.
-    pub fn shrink(&self) {
-        self.state().tail.trim(0, 0);
+    /// To be called once a minute: a session in which nothing has happened for [`QUIET_MINUTES`] leaves its messages to the store.
+    pub fn rest(&self) {
+        let mut state = self.state();
+        state.quiet_minutes = state.quiet_minutes.saturating_add(1);
+        if state.quiet_minutes == QUIET_MINUTES {
+            state.tail.forget_all();
+        }
     }
 }
 

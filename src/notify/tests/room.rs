@@ -267,7 +267,15 @@ fn a_room_keeps_a_few_messages_and_leaves_the_rest_to_the_store() {
             upto: Seq(22)
         }
     );
-    room.shrink();
+    for _ in 0..4 {
+        room.rest();
+    }
+    room.remember(&[]);
+    for _ in 0..4 {
+        room.rest();
+    }
+    assert!(room.has_all_after(Seq(22)), "it was used in between");
+    room.rest();
     assert_eq!(
         room.next(&mut cursor),
         Step::Read {
@@ -275,6 +283,12 @@ fn a_room_keeps_a_few_messages_and_leaves_the_rest_to_the_store() {
             upto: Seq(150)
         }
     );
+    room.offer(message(151, Role::User, Some(run(2)), "x"));
+    assert!(
+        room.has_all_after(Seq(150)),
+        "what comes after the rest is in memory again"
+    );
+    assert!(!room.has_all_after(Seq(149)));
     let (mut ahead, _) = room.cursor(Seq(999));
     assert_eq!(
         room.next(&mut ahead),

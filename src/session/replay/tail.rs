@@ -119,6 +119,12 @@ impl Tail {
         }
     }
 
+    /// Forgets all messages: the store has them.
+    pub fn forget_all(&mut self) {
+        self.messages = VecDeque::new();
+        self.bytes = 0;
+    }
+
     /// Forgets the messages before this one: the store has removed them.
     pub fn forget_before(&mut self, first: Seq) {
         while let Some(oldest) = self.messages.pop_front_if(|oldest| oldest.seq < first) {
