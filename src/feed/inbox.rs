@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::Feed;
 use crate::ids::{NotificationId, UserId};
 use crate::metrics::Metrics;
-use crate::notify::mailbox::Signal;
+use crate::notify::mailbox::{Broadcast, Signal};
 use crate::protocol::server::Pushed;
 use crate::store::notifications::{Horizon, Look, PendingNotification};
 use crate::store::{StoreError, in_time};
@@ -160,7 +160,11 @@ impl Inbox {
                 self.metrics
                     .deliveries
                     .delivered(Duration::try_from(age).unwrap_or_default());
-                hub.post(&user, &Signal::Notification(Arc::new(pushed(row))), None);
+                hub.post(
+                    &user,
+                    &Signal::Notification(Arc::new(Broadcast::new(pushed(row)))),
+                    None,
+                );
             }
         }
         Ok(())

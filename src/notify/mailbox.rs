@@ -10,16 +10,34 @@ use tokio::sync::Notify;
 
 use crate::ids::{NotificationId, RunId};
 use crate::protocol::close::CloseReason;
-use crate::protocol::server::Pushed;
+use crate::protocol::server::{Notification, Pushed, ServerFrame};
 
 /// How many signals wait for one connection before it has to read its notifications from the store again.
 const CAPACITY: usize = 256;
+
+/// A notification and its frame, written once for all who are told of it.
+#[derive(Debug)]
+pub struct Broadcast {
+    /// What it says.
+    pub pushed: Pushed<'static>,
+    /// Its frame in this contract's own words, as text.
+    pub text: String,
+}
+
+impl Broadcast {
+    /// A live notification as it goes to everybody.
+    pub fn new(pushed: Pushed<'static>) -> Self {
+        let frame = ServerFrame::Notification(Notification::Message(Box::new(pushed.clone())));
+        let text = frame.encode();
+        Self { pushed, text }
+    }
+}
 
 /// Something to tell a client.
 #[derive(Clone, Debug)]
 pub enum Signal {
     /// Another service's notification.
-    Notification(Arc<Pushed<'static>>),
+    Notification(Arc<Broadcast>),
     /// Acknowledged on another device.
     Cleared(Arc<[NotificationId]>),
     /// The session has another title.

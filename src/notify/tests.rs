@@ -9,7 +9,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::mailbox::{Mail, Mailbox, Signal};
+use super::mailbox::{Broadcast, Mail, Mailbox, Signal};
 use crate::ids::{MessageId, NotificationId, RunId, Seq, SessionId, SessionKey, UserId};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::server::Pushed;
@@ -67,7 +67,7 @@ fn writing(run_id: RunId, text: &str) -> Answer {
 }
 
 fn notification(number: u128) -> Signal {
-    Signal::Notification(Arc::new(Pushed {
+    Signal::Notification(Arc::new(Broadcast::new(Pushed {
         content: "x".into(),
         timestamp: MOMENT,
         notification_id: NotificationId(Uuid::from_u128(number)),
@@ -80,7 +80,7 @@ fn notification(number: u128) -> Signal {
         seq: None,
         message_id: None,
         replay: false,
-    }))
+    })))
 }
 
 /// What a mailbox holds, in words. Stops at a close, which a mailbox goes on to say.
@@ -94,7 +94,9 @@ fn contents(mailbox: &Mailbox) -> Vec<String> {
                 return words;
             }
             Mail::Lost => "lost".to_owned(),
-            Mail::Signal(Signal::Notification(pushed)) => pushed.notification_id.0.as_u128().to_string(),
+            Mail::Signal(Signal::Notification(broadcast)) => {
+                broadcast.pushed.notification_id.0.as_u128().to_string()
+            }
             Mail::Signal(Signal::Cleared(ids)) => format!("cleared {}", ids.len()),
             Mail::Signal(Signal::Renamed(title)) => format!("renamed {}", title.as_deref().unwrap_or("-")),
             Mail::Signal(Signal::Run { state, .. }) => format!("run {state}"),

@@ -17,13 +17,15 @@ mod ending;
 mod pump;
 mod revoked;
 mod timing;
+mod waits;
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use super::commands::{Asker, Reply};
@@ -46,6 +48,7 @@ use crate::store::append::Accepted;
 use attached::Attached;
 pub(super) use attached::close_for;
 use delivered::Delivered;
+use waits::Waits;
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -163,25 +166,39 @@ impl Connection {
                 return end;
             }
         }
+        let tasks = self.service.tasks.clone();
+        let alarm = pin!(sleep_until(self.next_deadline().into()));
+        let drained = pin!(tasks.drain().cancelled());
+        let stopped = pin!(tasks.stop().cancelled());
+        let mut waits = Waits {
+            alarm,
+            drained,
+            stopped,
+        };
         loop {
-            if let Err(end) = self.turn().await {
+            if let Err(end) = self.turn(&mut waits).await {
                 return end;
             }
         }
     }
 
     /// Brings out what there is, waits for the next thing, and deals with it.
-    async fn turn(&mut self) -> Result<(), End> {
+    async fn turn(&mut self, waits: &mut Waits<'_, '_>) -> Result<(), End> {
         self.check_revoked().await?;
         self.pump().await?;
         let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
         if reads && let Some(frame) = self.speech.next() {
             return self.on_frame(Ok(frame)).await;
         }
-        let deadline = tokio::time::Instant::from_std(self.next_deadline());
-        let tasks = self.service.tasks.clone();
+        waits.until(self.next_deadline());
         tokio::select! {
-            () = self.seat.mailbox().rung() => Ok(()),
+            () = self.seat.mailbox().rung() => {
+                // Whoever rang may have more to say: what can run now goes first, and then all of it goes out in one write.
+                // An idle process comes back at once; a busy one, where a write a token was two thirds of the CPU time, sent
+                // twice as many tokens a second.
+                yield_now().await;
+                Ok(())
+            }
             received = self.socket.receive(), if reads => {
                 self.check_revoked().await?;
                 self.on_received(received?).await
@@ -190,9 +207,9 @@ impl Connection {
                 self.work = None;
                 Box::pin(self.on_reply(reply)).await
             }
-            () = sleep_until(deadline) => Box::pin(self.on_time()).await,
-            () = tasks.drain().cancelled(), if self.drain_until.is_none() => Box::pin(self.on_drain()).await,
-            () = tasks.stop().cancelled() => Err(End::Close(CloseReason::Restarting)),
+            () = &mut waits.alarm => Box::pin(self.on_time()).await,
+            () = &mut waits.drained, if self.drain_until.is_none() => Box::pin(self.on_drain()).await,
+            () = &mut waits.stopped => Err(End::Close(CloseReason::Restarting)),
         }
     }
 
@@ -203,10 +220,16 @@ impl Connection {
 
     /// Sends a frame; it goes out with the next flush.
     async fn send(&mut self, frame: &ServerFrame<'_>) -> Result<(), End> {
+        let written = self.speech.write(frame);
+        self.send_written(written).await
+    }
+
+    /// Sends what was written of one frame.
+    async fn send_written(&mut self, written: Written) -> Result<(), End> {
         self.frames_out += 1;
         self.service.metrics.sockets.sent();
         self.keepalive.sent(Instant::now());
-        match self.speech.write(frame) {
+        match written {
             Written::One(text) => self.socket.feed(text).await,
             Written::Many(texts) => {
                 for text in texts {

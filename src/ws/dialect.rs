@@ -3,9 +3,10 @@
 //! The only place where the two differ. `ws::connection` reads and writes through it.
 
 use super::ai_sdk::Translation;
+use crate::notify::mailbox::Broadcast;
 use crate::protocol::ai_sdk;
 use crate::protocol::client::{self, BadFrame, ClientFrame};
-use crate::protocol::server::ServerFrame;
+use crate::protocol::server::{Notification, ServerFrame};
 
 /// What a path speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +72,16 @@ impl Speech {
                 let responses = translation.tell(frame);
                 Written::Many(responses.iter().map(ai_sdk::Response::encode).collect())
             }
+        }
+    }
+
+    /// The same of a notification that many are told of.
+    pub(super) fn write_broadcast(&mut self, broadcast: &Broadcast) -> Written {
+        match self {
+            Self::Own => Written::One(broadcast.text.clone()),
+            Self::AiSdk(_) => self.write(&ServerFrame::Notification(Notification::Message(Box::new(
+                broadcast.pushed.clone(),
+            )))),
         }
     }
 }

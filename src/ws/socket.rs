@@ -54,6 +54,9 @@ pub(super) struct Timing {
     pub(super) message: Duration,
 }
 
+/// A step of the library's socket towards something.
+type PollSocket = fn(&mut WebSocket, &mut Context<'_>) -> Poll<Result<(), axum::Error>>;
+
 /// A WebSocket with deadlines.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -78,26 +81,28 @@ impl Socket {
 
     /// Puts a frame into the socket's buffer.
     pub(super) async fn feed(&mut self, frame: String) -> Result<(), End> {
-        self.within(Message::Text(frame.into())).await
+        self.put(Message::Text(frame.into())).await
     }
 
     /// Asks for a sign of life.
     pub(super) async fn ping(&mut self) -> Result<(), End> {
-        self.within(Message::Ping(Bytes::new())).await
+        self.put(Message::Ping(Bytes::new())).await
     }
 
-    /// Puts a message into the socket's buffer, within the time for a write.
-    pub(super) async fn within(&mut self, message: Message) -> Result<(), End> {
-        match timeout(self.write_timeout, self.inner.feed(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Close(CloseReason::SlowReader)),
-        }
+    /// Puts a message into the socket's buffer, once that has room.
+    pub(super) async fn put(&mut self, message: Message) -> Result<(), End> {
+        self.in_time(SinkExt::poll_ready_unpin).await?;
+        self.inner.start_send_unpin(message).map_err(|_| End::Gone)
     }
 
     /// Sends what is in the buffer.
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        match timeout(self.write_timeout, self.inner.flush()).await {
+        self.in_time(SinkExt::poll_flush_unpin).await
+    }
+
+    /// Drives the socket until it is done with this, within the time for a write.
+    async fn in_time(&mut self, poll: PollSocket) -> Result<(), End> {
+        match timeout(self.write_timeout, poll_fn(|cx| poll(&mut self.inner, cx))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(End::Close(CloseReason::SlowReader)),

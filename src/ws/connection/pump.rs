@@ -11,7 +11,7 @@ use super::{Connection, End};
 use crate::feed::pushed;
 use crate::ids::{NotificationId, SessionId};
 use crate::log::{Message, Role};
-use crate::notify::mailbox::{Mail, Signal};
+use crate::notify::mailbox::{Broadcast, Mail, Signal};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
@@ -198,7 +198,7 @@ impl Connection {
             for row in rows {
                 let mut notification = pushed(row);
                 notification.replay = replay;
-                self.notification(&notification).await?;
+                self.notification(notification).await?;
             }
             if more {
                 self.seat.mailbox().mark_lost();
@@ -214,12 +214,20 @@ impl Connection {
         }
     }
 
-    async fn notification(&mut self, notification: &Pushed<'static>) -> Result<(), End> {
+    async fn notification(&mut self, notification: Pushed<'static>) -> Result<(), End> {
         if !self.delivered.insert(notification.notification_id) {
             return Ok(());
         }
-        let frame = ServerFrame::Notification(Notification::Message(Box::new(notification.clone())));
+        let frame = ServerFrame::Notification(Notification::Message(Box::new(notification)));
         self.send(&frame).await
+    }
+
+    async fn broadcast(&mut self, broadcast: &Broadcast) -> Result<(), End> {
+        if !self.delivered.insert(broadcast.pushed.notification_id) {
+            return Ok(());
+        }
+        let written = self.speech.write_broadcast(broadcast);
+        self.send_written(written).await
     }
 
     /// A request was answered: was it an acknowledgement, then of these.
@@ -278,7 +286,7 @@ impl Connection {
             return Ok(());
         };
         match signal {
-            Signal::Notification(notification) => self.notification(&notification).await,
+            Signal::Notification(broadcast) => self.broadcast(&broadcast).await,
             Signal::Cleared(ids) => self.cleared(&ids).await,
             Signal::Renamed(title) => {
                 let changed = SessionChanged {
