@@ -142,11 +142,11 @@ impl Feed {
                 drop(busy);
                 watched.mail
             };
-            // It may have been given up meanwhile: then look again.
+            // It may have been given up meanwhile: then look again. From here on it is kept until the client is in it.
             if self
                 .hub
                 .find_room(key)
-                .is_some_and(|known| Arc::ptr_eq(&known, &room))
+                .is_some_and(|known| Arc::ptr_eq(&known, &room) && room.hold(Instant::now()))
             {
                 return Ok(Some(Opened::again(room, mail)));
             }
@@ -329,7 +329,7 @@ impl Feed {
             }
             let _busy = room.busy.lock().await;
             let watched = room.is_loaded();
-            if room.unload() {
+            if room.unload(now, LINGER) {
                 self.hub.close_room(&room);
                 if watched {
                     gone.push(room.key().clone());

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::mailbox::{Mailbox, Signal};
 use crate::ids::{ClientName, ConnectionId, RunId, Seq, SessionKey};
@@ -111,10 +111,22 @@ impl Room {
         state.loaded = true;
     }
 
-    /// The room no longer follows the store, unless somebody came back or a run writes here.
-    pub fn unload(&self) -> bool {
+    /// Keeps the room for a client that is about to enter, as if one had just left. `false` when it was given up.
+    pub fn hold(&self, now: Instant) -> bool {
         let mut state = self.state();
-        if !state.members.is_empty() || state.local_run.is_some() {
+        if state.members.is_empty() {
+            state.empty_since = Some(now);
+        }
+        state.loaded
+    }
+
+    /// The room no longer follows the store, unless somebody came back or was here less than `linger` ago, or a run writes here.
+    pub fn unload(&self, now: Instant, linger: Duration) -> bool {
+        let mut state = self.state();
+        let left = state
+            .empty_since
+            .is_some_and(|since| now.duration_since(since) >= linger);
+        if !left || !state.members.is_empty() || state.local_run.is_some() {
             return false;
         }
         state.loaded = false;

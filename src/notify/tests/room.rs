@@ -184,17 +184,32 @@ fn loading_keeps_an_answer_unless_its_message_is_here() {
 fn a_room_is_not_given_up_while_somebody_watches_or_writes() {
     let room = loaded(1);
     let (connection, _) = enter(&room, None);
-    assert!(!room.unload(), "somebody watches");
-    room.leave(connection, Instant::now());
+    let now = Instant::now();
+    assert!(!room.unload(now, Duration::ZERO), "somebody watches");
+    room.leave(connection, now);
     room.begin(writing(run(1), ""));
-    assert!(!room.unload(), "a run writes");
+    assert!(!room.unload(now, Duration::ZERO), "a run writes");
     assert_eq!(room.empty_since(), None);
     assert!(room.is_loaded());
 
     room.abandon(run(1));
     assert!(room.empty_since().is_some());
-    assert!(room.unload());
+    assert!(room.unload(now, Duration::ZERO));
     assert!(!room.is_loaded());
+}
+
+#[test]
+fn a_room_is_kept_for_a_client_that_is_about_to_enter() {
+    let linger = Duration::from_secs(30);
+    let room = loaded(1);
+    let (connection, _) = enter(&room, None);
+    let left = Instant::now();
+    room.leave(connection, left);
+    let back = left + linger;
+    assert!(room.hold(back));
+    assert!(!room.unload(back, linger), "it was opened just now");
+    assert!(room.unload(back + linger, linger), "it never came");
+    assert!(!room.hold(back + linger), "it was given up before");
 }
 
 #[test]
