@@ -368,7 +368,7 @@ impl Room {
         self.state().deleted
     }
 
-    /// To be called once a minute: a session in which nothing has happened for [`QUIET_MINUTES`] leaves its messages to the store.
+    /// To be called once a minute: a session in which nothing has happened for five minutes leaves its messages to the store.
     pub fn rest(&self) {
         let mut state = self.state();
         state.quiet_minutes = state.quiet_minutes.saturating_add(1);
