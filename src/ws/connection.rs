@@ -25,6 +25,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::extract::ws::Message;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
@@ -188,7 +189,7 @@ impl Connection {
         self.pump().await?;
         let reads = self.work.is_none() && self.attached.as_ref().is_none_or(Attached::is_live);
         if reads && let Some(frame) = self.speech.next() {
-            return self.on_frame(Ok(frame)).await;
+            return Box::pin(self.on_frame(Ok(frame))).await;
         }
         waits.until(self.next_deadline());
         tokio::select! {
@@ -219,9 +220,13 @@ impl Connection {
     }
 
     /// Sends a frame; it goes out with the next flush.
-    async fn send(&mut self, frame: &ServerFrame<'_>) -> Result<(), End> {
-        let written = self.speech.write(frame);
-        self.send_written(written).await
+    ///
+    /// It is text before anything waits: a frame that was lent to what waits had its room in the future of every connection, and
+    /// an idle one took 9.3 KiB, with the timer of a write that waits. It takes 8.85 now.
+    #[expect(clippy::needless_pass_by_value, reason = "so that no caller keeps it")]
+    fn send<'c>(&'c mut self, frame: ServerFrame<'_>) -> impl Future<Output = Result<(), End>> + use<'c> {
+        let written = self.speech.write(&frame);
+        self.send_written(written)
     }
 
     /// Sends what was written of one frame.
@@ -230,14 +235,16 @@ impl Connection {
         self.service.metrics.sockets.sent();
         self.keepalive.sent(Instant::now());
         match written {
-            Written::One(text) => self.socket.feed(text).await,
-            Written::Many(texts) => {
-                for text in texts {
-                    self.socket.feed(text).await?;
-                }
-                Ok(())
-            }
+            Written::One(text) => self.socket.feed(Message::Text(text.into())).await,
+            Written::Many(texts) => Box::pin(self.send_all(texts)).await,
         }
+    }
+
+    async fn send_all(&mut self, texts: Vec<String>) -> Result<(), End> {
+        for text in texts {
+            self.socket.feed(Message::Text(text.into())).await?;
+        }
+        Ok(())
     }
 
     async fn on_received(&mut self, received: Received) -> Result<(), End> {
@@ -258,10 +265,10 @@ impl Connection {
         };
         self.frames_in += 1;
         self.service.metrics.sockets.received();
-        match self.speech.read(&text).transpose() {
-            Some(frame) => self.on_frame(frame).await,
-            None => Ok(()),
-        }
+        let Some(frame) = self.speech.read(&text).transpose() else {
+            return Ok(());
+        };
+        Box::pin(self.on_frame(frame)).await
     }
 
     async fn on_frame(&mut self, frame: Result<ClientFrame, BadFrame>) -> Result<(), End> {
@@ -285,7 +292,7 @@ impl Connection {
 
     async fn refuse(&mut self, refusal: Refusal, re: Option<ClientName>) -> Result<(), End> {
         let frame = ServerFrame::Error(ErrorFrame::of(refusal, re, self.service.now()));
-        self.send(&frame).await
+        self.send(frame).await
     }
 
     fn start(&mut self, frame: ClientFrame) {
@@ -344,22 +351,22 @@ impl Connection {
                 Ok(())
             }
             Reply::Frames(list) => {
-                for frame in &list {
+                for frame in list {
                     self.send(frame).await?;
                 }
                 // Had it been an acknowledgement, it has failed.
                 self.acknowledged(&[]).await
             }
             Reply::Acknowledged { done, ids } => {
-                self.send(&done).await?;
+                self.send(done).await?;
                 self.acknowledged(&ids).await
             }
             Reply::Switch { done, opened, after } => {
-                self.send(&done).await?;
+                self.send(done).await?;
                 self.attach(opened, after).await
             }
             Reply::DeletedOwn(done) => {
-                self.send(&done).await?;
+                self.send(done).await?;
                 Err(End::Close(CloseReason::SessionDeleted))
             }
             Reply::Authenticated {

@@ -58,6 +58,6 @@ async fn echo(socket: &mut Socket) -> Result<(), End> {
         Received::Life => return Ok(()),
         Received::Unfinished => return Err(End::Close(CloseReason::Flooding)),
     };
-    socket.put(message).await?;
+    socket.feed(message).await?;
     socket.flush().await
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 use super::partial::Partial;
 use crate::http::meter::InboundBytes;
@@ -79,34 +79,31 @@ impl Socket {
         }
     }
 
-    /// Puts a frame into the socket's buffer.
-    pub(super) async fn feed(&mut self, frame: String) -> Result<(), End> {
-        self.put(Message::Text(frame.into())).await
-    }
-
-    /// Asks for a sign of life.
-    pub(super) async fn ping(&mut self) -> Result<(), End> {
-        self.put(Message::Ping(Bytes::new())).await
-    }
-
-    /// Puts a message into the socket's buffer, once that has room.
-    pub(super) async fn put(&mut self, message: Message) -> Result<(), End> {
+    /// Puts a message into the socket's buffer, once that has room; it goes out with the next flush.
+    pub(super) async fn feed(&mut self, message: Message) -> Result<(), End> {
         self.in_time(SinkExt::poll_ready_unpin).await?;
         self.inner.start_send_unpin(message).map_err(|_| End::Gone)
     }
 
     /// Sends what is in the buffer.
-    pub(super) async fn flush(&mut self) -> Result<(), End> {
-        self.in_time(SinkExt::poll_flush_unpin).await
+    pub(super) fn flush(&mut self) -> impl Future<Output = Result<(), End>> {
+        self.in_time(SinkExt::poll_flush_unpin)
     }
 
-    /// Drives the socket until it is done with this, within the time for a write.
+    /// Drives the socket until it is done with this, within the time for a write. The clock is asked only once it has to wait.
     async fn in_time(&mut self, poll: PollSocket) -> Result<(), End> {
-        match timeout(self.write_timeout, poll_fn(|cx| poll(&mut self.inner, cx))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Close(CloseReason::SlowReader)),
-        }
+        let mut alarm: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = poll(&mut self.inner, cx) {
+                return Poll::Ready(done.map_err(|_| End::Gone));
+            }
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
+            alarm
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(End::Close(CloseReason::SlowReader)))
+        })
+        .await
     }
 
     /// Waits for the next frame. Cancel-safe.

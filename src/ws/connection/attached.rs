@@ -145,7 +145,7 @@ impl Connection {
             resumed: opened.resumed,
             mail: opened.mail,
         });
-        self.send(&ServerFrame::Notification(Notification::Welcome(Box::new(
+        self.send(ServerFrame::Notification(Notification::Welcome(Box::new(
             welcome,
         ))))
         .await
@@ -207,7 +207,7 @@ impl Connection {
                 expires_at: Timestamp(principal.expires_at),
             },
         }));
-        self.send(&frame).await?;
+        self.send(frame).await?;
         let Some(opened) = opened else {
             return Ok(());
         };

@@ -65,11 +65,11 @@ impl Connection {
                     replay,
                 };
                 self.conversation.on_activity(Instant::now());
-                self.send(&frames::thinking(thinking)).await.map(|()| true)
+                self.send(frames::thinking(thinking)).await.map(|()| true)
             }
             Step::Delta(part) => {
                 let frame = frames::delta(session, part, replay, self.service.now());
-                self.send(&frame).await.map(|()| true)
+                self.send(frame).await.map(|()| true)
             }
             Step::CaughtUp => Box::pin(self.caught_up(session)).await.map(|()| true),
         }
@@ -106,36 +106,40 @@ impl Connection {
         if self.asking == Some(message.message_id) {
             return Ok(false);
         }
-        let Some(attached) = &mut self.attached else {
-            return Ok(false);
+        let frame = {
+            let Some(attached) = &mut self.attached else {
+                return Ok(false);
+            };
+            let entry = attached.cursor().entry(message);
+            let replay = entry.replay;
+            if replay {
+                attached.replayed(message.content.len());
+            }
+            self.conversation.on_activity(Instant::now());
+            if let Some(accepted) = self.own_query(message) {
+                accepted
+            } else {
+                if message.role == Role::Assistant && !replay {
+                    Box::pin(self.before_response(message, entry)).await?;
+                }
+                frames::message(message, replay)
+            }
         };
-        let session = message.session_id;
-        let entry = attached.cursor().entry(message);
-        if entry.replay {
-            attached.replayed(message.content.len());
-        }
-        self.conversation.on_activity(Instant::now());
-        if let Some(index) = self
+        self.send(frame).await.map(|()| true)
+    }
+
+    /// The reply to this connection's own query, if the message is one that was not sent yet.
+    fn own_query(&mut self, message: &Message) -> Option<ServerFrame<'static>> {
+        let index = self
             .accepted
             .iter()
-            .position(|(own, _)| own.message_id == message.message_id)
-        {
-            let (own, re) = self.accepted.remove(index);
-            self.send(&frames::accepted(session, re, &own)).await?;
-            return Ok(true);
-        }
-        if message.role == Role::Assistant {
-            Box::pin(self.before_response(message, &entry)).await?;
-        }
-        self.send(&frames::message(message, entry.replay)).await?;
-        Ok(true)
+            .position(|(own, _)| own.message_id == message.message_id)?;
+        let (own, re) = self.accepted.remove(index);
+        Some(frames::accepted(message.session_id, re, &own))
     }
 
     /// What precedes a live response: `thinking` and the rest of the text where they were not sent, and the failure.
-    async fn before_response(&mut self, message: &Message, entry: &Entry) -> Result<(), End> {
-        if entry.replay {
-            return Ok(());
-        }
+    async fn before_response(&mut self, message: &Message, entry: Entry) -> Result<(), End> {
         if let (true, Some(run_id), Some(in_reply_to)) = (entry.thinking, message.run_id, message.in_reply_to)
         {
             let thinking = Thinking {
@@ -147,14 +151,14 @@ impl Connection {
                 message_id: message.message_id,
                 replay: false,
             };
-            self.send(&frames::thinking(thinking)).await?;
+            self.send(frames::thinking(thinking)).await?;
         }
-        if let Some(part) = entry.rest.clone() {
+        if let Some(part) = entry.rest {
             let frame = frames::delta(message.session_id, part, false, self.service.now());
-            self.send(&frame).await?;
+            self.send(frame).await?;
         }
         if let Some(error) = frames::run_error(message) {
-            self.send(&error).await?;
+            self.send(error).await?;
         }
         Ok(())
     }
@@ -178,7 +182,7 @@ impl Connection {
             session_id,
             head,
         }));
-        self.send(&frame).await
+        self.send(frame).await
     }
 
     /// Sends pending notifications that this connection has not sent yet, a share of them at a time; and after the last share
@@ -219,7 +223,7 @@ impl Connection {
             return Ok(());
         }
         let frame = ServerFrame::Notification(Notification::Message(Box::new(notification)));
-        self.send(&frame).await
+        self.send(frame).await
     }
 
     async fn broadcast(&mut self, broadcast: &Broadcast) -> Result<(), End> {
@@ -261,7 +265,7 @@ impl Connection {
             timestamp: self.service.now(),
             notification_ids,
         };
-        self.send(&ServerFrame::Notification(Notification::Cleared(cleared)))
+        self.send(ServerFrame::Notification(Notification::Cleared(cleared)))
             .await
     }
 
@@ -296,17 +300,15 @@ impl Connection {
                     title: title.map(|title| title.to_string().into()),
                     deleted: false,
                 };
-                self.send(&ServerFrame::Status(Status::Session(changed))).await
+                self.send(ServerFrame::Status(Status::Session(changed))).await
             }
             Signal::Run {
                 run_id,
                 state,
                 attempt,
             } => {
-                self.send(&frames::run_changed(
-                    session_id, run_id, state, attempt, timestamp,
-                ))
-                .await
+                self.send(frames::run_changed(session_id, run_id, state, attempt, timestamp))
+                    .await
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+use axum::extract::ws::Message;
 use rand::Rng;
 
 use super::{Connection, End};
@@ -44,7 +46,7 @@ impl Connection {
 
     async fn heartbeat(&mut self, now: Instant) -> Result<(), End> {
         let quiet = self.keepalive.is_quiet(now);
-        self.socket.ping().await?;
+        self.socket.feed(Message::Ping(Bytes::new())).await?;
         self.keepalive.pinged(now);
         if quiet
             && self.offer.speaks_protocol
@@ -56,7 +58,7 @@ impl Connection {
                 session_id: attached.room().key().session_id,
                 head: attached.sent(),
             }));
-            self.send(&frame).await?;
+            self.send(frame).await?;
         }
         // A ping ends the silence only for those who hear pings: a frame that is due soon must not be put off by it.
         if quiet {
@@ -72,7 +74,7 @@ impl Connection {
             CloseReason::SessionTimeout => {
                 let content = "Session closed due to inactivity".into();
                 let frame = ServerFrame::Notification(Notification::Timeout(Plain { content, timestamp }));
-                self.send(&frame).await
+                self.send(frame).await
             }
             CloseReason::Unauthorized => {
                 let refusal = Refusal::new(ErrorCode::Unauthorized, "No token in time");
@@ -95,7 +97,7 @@ impl Connection {
             timestamp: self.service.now(),
             expires_at: Timestamp(principal.expires_at),
         }));
-        self.send(&frame).await
+        self.send(frame).await
     }
 
     /// Tells at once that the server restarts; the close comes at a moment of this connection's own, so that not all
@@ -109,6 +111,6 @@ impl Connection {
             timestamp: self.service.now(),
             retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
         }));
-        self.send(&frame).await
+        self.send(frame).await
     }
 }
