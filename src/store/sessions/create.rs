@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
+use super::columns;
 use crate::ids::{NodeId, SessionKey};
 use crate::store::crowd::{self, Crowd, Waiting};
 use crate::store::{Store, StoreError, in_time};
@@ -94,8 +93,7 @@ impl Store {
         watcher: NodeId,
         max: u32,
     ) -> Result<HashMap<SessionKey, Mail>, StoreError> {
-        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
+        let (users, sessions) = columns(keys.iter().copied());
         // The place among the user's own in this batch keeps the limit exact. Rows are inserted in key order, like every
         // batch, so that no two batches wait for each other.
         let rows = sqlx::query!(

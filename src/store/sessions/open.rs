@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use super::{Mail, Session, SessionRow};
+use super::{Mail, Session, SessionRow, columns};
 use crate::ids::{NodeId, Seq, SessionKey, UserId};
 use crate::log::Message;
 use crate::store::crowd::{self, Crowd, Waiting};
@@ -211,8 +209,7 @@ impl Store {
         keys: &[&SessionKey],
         node: NodeId,
     ) -> Result<Vec<Option<Watched>>, StoreError> {
-        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
+        let (users, sessions) = columns(keys.iter().copied());
         let rows = sqlx::query!(
             r#"
             WITH asked AS (
@@ -279,11 +276,7 @@ impl Store {
         &self,
         stretches: &[Stretch<'_>],
     ) -> Result<Vec<Vec<Arc<Message>>>, StoreError> {
-        let users: Vec<String> = stretches
-            .iter()
-            .map(|stretch| stretch.key.user_id.as_str().to_owned())
-            .collect();
-        let sessions: Vec<Uuid> = stretches.iter().map(|stretch| stretch.key.session_id.0).collect();
+        let (users, sessions) = columns(stretches.iter().map(|stretch| stretch.key));
         let after: Vec<i64> = stretches.iter().map(|stretch| stretch.after.0).collect();
         let upto: Vec<i64> = stretches.iter().map(|stretch| stretch.upto.0).collect();
         let rows = sqlx::query!(

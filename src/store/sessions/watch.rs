@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Session, SessionRow};
+use super::{Session, SessionRow, columns};
 use crate::ids::{NodeId, RunId, Seq, SessionId, SessionKey};
 use crate::store::{Store, StoreError};
 
@@ -51,8 +51,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn unwatch_sessions(&self, keys: &[SessionKey], node: NodeId) -> Result<(), StoreError> {
-        let users: Vec<String> = keys.iter().map(|key| key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = keys.iter().map(|key| key.session_id.0).collect();
+        let (users, sessions) = columns(keys);
         // Rows are locked in key order, like every batch, so that no two batches wait for each other.
         sqlx::query!(
             r#"
@@ -82,8 +81,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn changed_sessions(&self, known: &[Known]) -> Result<Vec<SessionId>, StoreError> {
-        let users: Vec<String> = known.iter().map(|k| k.key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = known.iter().map(|k| k.key.session_id.0).collect();
+        let (users, sessions) = columns(known.iter().map(|k| &k.key));
         let heads: Vec<i64> = known.iter().map(|k| k.head.0).collect();
         let firsts: Vec<i64> = known.iter().map(|k| k.first.0).collect();
         let runs: Vec<Option<Uuid>> = known.iter().map(|k| k.run.map(|run| run.0)).collect();
