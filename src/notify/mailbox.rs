@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::ids::{NotificationId, RunId};
 use crate::protocol::close::CloseReason;
-use crate::protocol::server::{Notification, Pushed, ServerFrame};
+use crate::protocol::server::{Pushed, ServerFrame};
 
 /// How many signals wait for one connection before it has to read its notifications from the store again.
 const CAPACITY: usize = 256;
@@ -27,8 +27,7 @@ pub struct Broadcast {
 impl Broadcast {
     /// A live notification as it goes to everybody.
     pub fn new(pushed: Pushed<'static>) -> Self {
-        let frame = ServerFrame::Notification(Notification::Message(Box::new(pushed.clone())));
-        let text = frame.encode();
+        let text = ServerFrame::notification(pushed.clone()).encode();
         Self { pushed, text }
     }
 }

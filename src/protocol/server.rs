@@ -36,7 +36,12 @@ pub enum ServerFrame<'a> {
     Error(ErrorFrame<'a>),
 }
 
-impl ServerFrame<'_> {
+impl<'a> ServerFrame<'a> {
+    /// A notification's frame.
+    pub fn notification(pushed: Pushed<'a>) -> Self {
+        Self::Notification(Notification::Message(Box::new(pushed)))
+    }
+
     /// The frame as one line of JSON.
     pub fn encode(&self) -> String {
         // Only a map with keys that are no strings, or a failing Serialize, could err; there is neither.

@@ -6,7 +6,7 @@ use super::ai_sdk::Translation;
 use crate::notify::mailbox::Broadcast;
 use crate::protocol::ai_sdk;
 use crate::protocol::client::{self, BadFrame, ClientFrame};
-use crate::protocol::server::{Notification, ServerFrame};
+use crate::protocol::server::ServerFrame;
 
 /// What a path speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,9 +79,7 @@ impl Speech {
     pub(super) fn write_broadcast(&mut self, broadcast: &Broadcast) -> Written {
         match self {
             Self::Own => Written::One(broadcast.text.clone()),
-            Self::AiSdk(_) => self.write(&ServerFrame::Notification(Notification::Message(Box::new(
-                broadcast.pushed.clone(),
-            )))),
+            Self::AiSdk(_) => self.write(&ServerFrame::notification(broadcast.pushed.clone())),
         }
     }
 }

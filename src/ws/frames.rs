@@ -11,8 +11,8 @@ use crate::ids::{ClientName, NotificationId, RunId, SessionId};
 use crate::log::{AnswerState, Message, Role};
 use crate::protocol::error::ErrorCode;
 use crate::protocol::server::{
-    Accepted, Delta, Done, ErrorFrame, Notification, Outcome, Pushed, Query, Response, RunError, ServerFrame,
-    Status, Thinking,
+    Accepted, Delta, Done, ErrorFrame, Outcome, Pushed, Query, Response, RunError, ServerFrame, Status,
+    Thinking,
 };
 use crate::protocol::text::{Timestamp, sha256_hex, utf16_len};
 use crate::session::replay::Part;
@@ -80,9 +80,7 @@ pub(super) fn message(message: &Message, replay: bool) -> ServerFrame<'_> {
             replay,
         }),
         Role::Assistant => ServerFrame::Response(Box::new(response(message, replay))),
-        Role::Notification => {
-            ServerFrame::Notification(Notification::Message(Box::new(in_context(message, replay))))
-        }
+        Role::Notification => ServerFrame::notification(in_context(message, replay)),
     }
 }
 

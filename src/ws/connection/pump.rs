@@ -222,8 +222,7 @@ impl Connection {
         if !self.delivered.insert(notification.notification_id) {
             return Ok(());
         }
-        let frame = ServerFrame::Notification(Notification::Message(Box::new(notification)));
-        self.send(frame).await
+        self.send(ServerFrame::notification(notification)).await
     }
 
     async fn broadcast(&mut self, broadcast: &Broadcast) -> Result<(), End> {
