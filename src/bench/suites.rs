@@ -48,7 +48,7 @@ pub enum Suite {
     Slow,
     /// Durable queries over 1, 2 and 4 nodes.
     Nodes,
-    /// List, history and search among 10 million messages, beside 10,000 (takes an hour; --scale 0.01 a minute).
+    /// List, history and search among 10 million messages, beside 10,000 (takes twenty minutes; less with --scale).
     Stored,
     /// Questions to the deployment at --target.
     #[value(skip)]
