@@ -1,7 +1,8 @@
-//! One batch of the group commit: its arrays, its statement, and what each row's answer means.
+//! One batch of the group commit: which appends are in it, its arrays, its statement, and what each row's answer means.
 //!
 //! Only `append` calls it. The statement is the function `agent.append_batch`; its migration says how it decides.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,13 +10,18 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::append::{Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome};
+use super::append::{
+    Accepted, AnswerOutcome, AppendLimits, Commit, Item, MAX_BATCH, NewAnswer, NewQuery, QueryOutcome,
+};
 use super::chunks::PromptRecord;
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionKey};
 use crate::log::{AnswerState, Claimed, Message, Role, SessionSettings, title_of};
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::text::Timestamp;
 use crate::trace::Origin;
+
+/// The most text in one statement, in bytes.
+const MAX_BATCH_BYTES: usize = 1024 * 1024;
 
 /// What the database says of one item.
 #[derive(Debug)]
@@ -39,6 +45,26 @@ pub(super) struct Row {
     start_attempt: Option<i32>,
     context_after: Option<i64>,
     session_model: Option<String>,
+}
+
+/// Takes the longest beginning of a batch in which each session stands once; the rest keeps its order.
+pub(super) fn take(held: &mut VecDeque<Item>) -> Vec<Item> {
+    let mut sessions = HashSet::new();
+    let mut batch = Vec::new();
+    let mut later = VecDeque::new();
+    let mut bytes = 0;
+    while let Some(item) = held.pop_front() {
+        let fits = batch.is_empty() || (batch.len() < MAX_BATCH && bytes + item.bytes() <= MAX_BATCH_BYTES);
+        if fits && sessions.insert(item.key().clone()) {
+            bytes += item.bytes();
+            batch.push(item);
+        } else {
+            sessions.insert(item.key().clone());
+            later.push_back(item);
+        }
+    }
+    *held = later;
+    batch
 }
 
 fn split(batch: &[Item]) -> (Vec<&NewQuery>, Vec<&NewAnswer>) {
