@@ -12,6 +12,7 @@ mod crowd;
 pub mod feedback;
 pub mod fitness;
 pub mod inspect;
+mod line;
 pub mod messages;
 pub mod nodes;
 pub mod notifications;
@@ -33,7 +34,10 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use uuid::Uuid;
 
+use crate::ids::SessionKey;
+use line::Line;
 use words::Words;
 
 /// What the database can answer beside what was asked for.
@@ -147,6 +151,13 @@ pub async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Re
     tokio::time::timeout(PATIENCE, work)
         .await
         .unwrap_or_else(|_| Err(StoreError::too_late()))
+}
+
+/// Users and sessions of these keys, each as an array, for `unnest`.
+fn columns<'k>(keys: impl IntoIterator<Item = &'k SessionKey>) -> (Vec<String>, Vec<Uuid>) {
+    keys.into_iter()
+        .map(|key| (key.user_id.as_str().to_owned(), key.session_id.0))
+        .unzip()
 }
 
 /// How long a connection that was given back may take to answer.
@@ -272,9 +283,14 @@ impl Store {
         }
     }
 
-    /// How a connection beside the pool is made: the writer's, the notifier's.
+    /// How a connection beside the pool is made: the notifier's.
     pub fn options(&self) -> &PgConnectOptions {
         &self.options
+    }
+
+    /// A connection beside the pool, for a task of the store's own.
+    fn line(&self) -> Line {
+        Line::new(&self.options)
     }
 
     /// Closes the pool; what is in progress ends first.

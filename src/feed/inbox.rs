@@ -15,7 +15,7 @@ use crate::ids::{NotificationId, UserId};
 use crate::metrics::Metrics;
 use crate::notify::mailbox::{Broadcast, Signal};
 use crate::protocol::server::Pushed;
-use crate::store::notifications::{Horizon, Look, PendingNotification};
+use crate::store::notifications::{Horizon, Look, Lookout, PendingNotification};
 use crate::store::{StoreError, in_time};
 
 /// The most that one look takes; when more happened, everybody reads what is pending for him.
@@ -93,11 +93,12 @@ impl Inbox {
     }
 
     async fn look_on(&self) {
+        let mut lookout = self.feed.store.lookout();
         let mut horizon: Option<Horizon> = None;
         loop {
             let result = match &horizon {
-                Some(since) => in_time(self.look(since)).await,
-                None => in_time(self.start()).await,
+                Some(since) => in_time(self.look(&mut lookout, since)).await,
+                None => in_time(self.start(&mut lookout)).await,
             };
             match result {
                 Ok(next) => horizon = Some(next),
@@ -116,8 +117,8 @@ impl Inbox {
     }
 
     /// The first horizon. Users who connected before it read what was pending at their connect, which may be older.
-    async fn start(&self) -> Result<Horizon, StoreError> {
-        let horizon = self.feed.store.notification_horizon().await?;
+    async fn start(&self, lookout: &mut Lookout) -> Result<Horizon, StoreError> {
+        let horizon = lookout.horizon().await?;
         self.resync_all();
         Ok(horizon)
     }
@@ -128,13 +129,13 @@ impl Inbox {
         }
     }
 
-    async fn look(&self, since: &Horizon) -> Result<Horizon, StoreError> {
-        let look = self.feed.store.look_at_notifications(since, LIMIT).await?;
+    async fn look(&self, lookout: &mut Lookout, since: &Horizon) -> Result<Horizon, StoreError> {
+        let look = lookout.look(since, LIMIT).await?;
         if look.for_context {
             self.waiting.notify_one();
         }
         if look.complete {
-            self.deliver(&look).await?;
+            self.deliver(lookout, &look).await?;
             self.clear(&look);
         } else {
             self.resync_all();
@@ -144,7 +145,7 @@ impl Inbox {
 
     /// Reads and hands over the rows of those who are connected. Whoever connects after this look at the hub reads what is
     /// pending after that, and finds these rows there.
-    async fn deliver(&self, look: &Look) -> Result<(), StoreError> {
+    async fn deliver(&self, lookout: &mut Lookout, look: &Look) -> Result<(), StoreError> {
         let hub = &self.feed.hub;
         let wanted: Vec<NotificationId> = look
             .new
@@ -153,7 +154,7 @@ impl Inbox {
             .map(|(_, id)| *id)
             .collect();
         for ids in wanted.chunks(BATCH) {
-            for row in self.feed.store.deliverable_notifications(ids).await? {
+            for row in lookout.deliverable(ids).await? {
                 let user = row.user_id.clone();
                 // The clocks of two machines: a negative age is none.
                 let age = self.feed.now().0 - row.due_at.0;

@@ -67,7 +67,7 @@ impl Gauges {
         let pool = Family::default();
         registry.register(
             "database_connections",
-            "Connections of this node's pool to Postgres; the writer, the notifier and the listener have one each beside it",
+            "Connections of this node's pool to Postgres; the writer, the notifier, the listener and who looks for notifications have one each beside it",
             pool.clone(),
         );
         let gauges = Self {

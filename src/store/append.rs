@@ -1,7 +1,7 @@
 //! The group commit: one writer, one connection, everything that waits in one statement.
 //!
 //! Queries and answers from every connection and run of this process come through one bounded queue. The writer takes
-//! what waits, at most [`MAX_BATCH`] rows and each session at most once, and stores it in one round trip: a lone append goes
+//! what waits, at most `MAX_BATCH` rows and each session at most once, and stores it in one round trip: a lone append goes
 //! at once, a busy node pays one commit for many. There is no timer, since waiting only made it worse (measured: 150 k
 //! appends a second without, 90 k with 200 µs). What was committed is told, in the order of commit, to one function before
 //! the caller is answered, so a caller that has gone away loses nothing.
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::chunks::PromptRecord;
+use super::line::Line;
 use super::{Store, StoreError};
 use crate::ids::{ClientName, MessageId, NodeId, RunId, SessionKey};
 use crate::log::{AnswerState, Claimed, Message};
@@ -25,23 +25,11 @@ use crate::protocol::server::Usage;
 use crate::protocol::text::Timestamp;
 use crate::trace::Parent;
 
-/// The most rows in one statement: from 512 on a batch gained nothing more.
-pub const MAX_BATCH: usize = 512;
-
 /// How many appends may wait for the writer before callers wait in turn.
 const QUEUE: usize = 4096;
 
 /// How long one try may take: a connection that is stalled, not broken, never answers.
 const TRY_WITHIN: Duration = Duration::from_secs(5);
-
-/// How the writer's connection plans: each statement once, and as what it is, look-ups by key, also where the tables are small
-/// on that day. Planning anew took longer than the batch.
-const PLANNING: [(&str, &str); 4] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_seqscan", "off"),
-];
 
 /// How long an append is tried again while the database is away.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -248,12 +236,11 @@ impl Appender {
 /// The writer's loop. Ends when every [`Appender`] is gone and the queue is empty.
 pub struct Writer<F> {
     queue: mpsc::Receiver<Item>,
-    store: Store,
     node: NodeId,
     limits: AppendLimits,
     committed: F,
     metrics: Appends,
-    connection: Option<PgConnection>,
+    line: Line,
     /// Items that must wait for the next batch, in their order.
     held: VecDeque<Item>,
 }
@@ -271,15 +258,14 @@ impl Store {
         F: Fn(Commit) + Send + 'static,
     {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let store = self.clone();
+        let line = self.line();
         let writer = Writer {
             queue,
-            store,
             node,
             limits,
             committed,
             metrics,
-            connection: None,
+            line,
             held: VecDeque::new(),
         };
         (Appender { queue: sender }, writer)
@@ -297,7 +283,7 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
                     None => return,
                 }
             }
-            while self.held.len() < 2 * MAX_BATCH {
+            while self.held.len() < 2 * super::batch::MAX_BATCH {
                 match self.queue.try_recv() {
                     Ok(item) => self.held.push_back(item),
                     Err(_) => break,
@@ -311,9 +297,8 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
     /// Connects and has the statement prepared before anybody waits for it, by a batch of nothing: the first question after a
     /// start had its first token after 23 ms, and has it after 12. Where this fails, the first append connects.
     async fn prepare(&mut self) {
-        let prepared = tokio::time::timeout(TRY_WITHIN, self.try_batch(&[], false)).await;
-        if !matches!(prepared, Ok(Ok(_))) {
-            self.connection = None;
+        if let Err(error) = self.try_batch(&[], false).await {
+            tracing::debug!(error = %error, "the writer's statement could not be prepared");
         }
     }
 
@@ -324,15 +309,13 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
         let mut wait = Duration::from_millis(20);
         let mut repeated = false;
         loop {
-            let error = match tokio::time::timeout(TRY_WITHIN, self.try_batch(&batch, repeated)).await {
-                Ok(Ok(results)) => {
+            let error = match self.try_batch(&batch, repeated).await {
+                Ok(results) => {
                     self.metrics.stored(batch.len(), began.elapsed());
                     return super::batch::settle(batch, results, &self.committed);
                 }
-                Ok(Err(error)) => error,
-                Err(_) => StoreError::Unavailable(sqlx::Error::PoolTimedOut),
+                Err(error) => error,
             };
-            self.connection = None;
             if !error.is_retryable() {
                 return Box::pin(self.divide(batch, error)).await;
             }
@@ -342,7 +325,7 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
             self.metrics.repeated();
             if tokio::time::Instant::now() + wait > deadline {
                 for item in batch {
-                    item.fail(StoreError::Unavailable(sqlx::Error::PoolTimedOut));
+                    item.fail(StoreError::too_late());
                 }
                 return;
             }
@@ -365,17 +348,21 @@ impl<F: Fn(Commit) + Send + 'static> Writer<F> {
         self.store_batch(second).await;
     }
 
+    /// Tries once, within [`TRY_WITHIN`].
     async fn try_batch(
         &mut self,
         batch: &[Item],
         repeated: bool,
     ) -> Result<Vec<super::batch::Row>, StoreError> {
-        if self.connection.is_none() {
-            self.connection = Some(self.store.options().clone().options(PLANNING).connect().await?);
-        }
-        let Some(connection) = &mut self.connection else {
-            return Err(StoreError::Stopping);
+        let trying = async {
+            let mut connection = self.line.take().await?;
+            let rows =
+                super::batch::execute(&mut connection, self.node, self.limits, batch, repeated).await?;
+            self.line.keep(connection);
+            Ok(rows)
         };
-        super::batch::execute(connection, self.node, self.limits, batch, repeated).await
+        tokio::time::timeout(TRY_WITHIN, trying)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::too_late()))
     }
 }

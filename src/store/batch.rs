@@ -10,15 +10,16 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::append::{
-    Accepted, AnswerOutcome, AppendLimits, Commit, Item, MAX_BATCH, NewAnswer, NewQuery, QueryOutcome,
-};
+use super::append::{Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome};
 use super::chunks::PromptRecord;
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionKey};
 use crate::log::{AnswerState, Claimed, Message, Role, SessionSettings, title_of};
 use crate::protocol::client::{OnBusy, Priority};
 use crate::protocol::text::Timestamp;
 use crate::trace::Origin;
+
+/// The most rows in one statement: from 512 on a batch gained nothing more.
+pub(super) const MAX_BATCH: usize = 512;
 
 /// The most text in one statement, in bytes.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns};
 use crate::ids::{Fence, NodeId, RunId, Seq, SessionKey};
 
 /// A piece of an answer to be stored.
@@ -69,8 +69,7 @@ impl Store {
     /// When the database fails.
     #[expect(clippy::too_many_lines, reason = "one statement with its columns")]
     pub async fn write_chunks(&self, chunks: &[NewChunk]) -> Result<Vec<ChunkStatus>, StoreError> {
-        let users: Vec<String> = chunks.iter().map(|c| c.key.user_id.as_str().to_owned()).collect();
-        let sessions: Vec<Uuid> = chunks.iter().map(|c| c.key.session_id.0).collect();
+        let (users, sessions) = columns(chunks.iter().map(|c| &c.key));
         let runs: Vec<Uuid> = chunks.iter().map(|c| c.run_id.0).collect();
         let fences: Vec<i64> = chunks.iter().map(|c| c.fence.0).collect();
         let attempts: Vec<i32> = chunks

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns};
 use crate::ids::{ClientName, ConnectionId, NodeId, SessionKey};
 use crate::protocol::text::Timestamp;
 
@@ -91,11 +91,7 @@ impl Store {
             .filter_map(|(connection, presence)| Some((connection.0, presence.as_ref()?)))
             .collect();
         let connections: Vec<Uuid> = there.iter().map(|(connection, _)| *connection).collect();
-        let users: Vec<String> = there
-            .iter()
-            .map(|(_, p)| p.key.user_id.as_str().to_owned())
-            .collect();
-        let sessions: Vec<Uuid> = there.iter().map(|(_, p)| p.key.session_id.0).collect();
+        let (users, sessions) = columns(there.iter().map(|(_, presence)| &presence.key));
         let devices: Vec<Option<String>> = there
             .iter()
             .map(|(_, p)| p.device.as_ref().map(ToString::to_string))

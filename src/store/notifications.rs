@@ -2,7 +2,7 @@
 
 mod look;
 
-pub use look::{Horizon, Look};
+pub use look::{Horizon, Look, Lookout};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -128,32 +128,6 @@ impl Store {
             user.as_str(),
             i64::from(limit),
             &sent,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(PendingNotification::try_from).collect()
-    }
-
-    /// These rows as they are to be delivered: those that are due, not expired, not acknowledged, not replaced by a newer
-    /// one with the same collapse key; in the order of insertion.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn deliverable_notifications(
-        &self,
-        ids: &[NotificationId],
-    ) -> Result<Vec<PendingNotification>, StoreError> {
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows = sqlx::query_as!(
-            NotificationRow,
-            r#"
-            SELECT notification_id AS "notification_id!", user_id AS "user_id!", session_id, kind AS "kind!", title,
-                   content AS "content!", data, priority AS "priority!", created_at AS "created_at!",
-                   greatest(created_at, deliver_after) AS "due_at!"
-            FROM agent.deliverable($1)
-            ORDER BY created_at, notification_id
-            "#,
-            &ids,
         )
         .fetch_all(&self.pool)
         .await?;

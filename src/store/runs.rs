@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, columns};
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionId, SessionKey, UserId};
 use crate::log::Claimed;
 use crate::protocol::text::Timestamp;
@@ -223,11 +223,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn runs_to_stop(&self, executing: &[(SessionKey, RunId)]) -> Result<Vec<ToStop>, StoreError> {
-        let users: Vec<String> = executing
-            .iter()
-            .map(|(key, _)| key.user_id.as_str().to_owned())
-            .collect();
-        let sessions: Vec<Uuid> = executing.iter().map(|(key, _)| key.session_id.0).collect();
+        let (users, sessions) = columns(executing.iter().map(|(key, _)| key));
         let runs: Vec<Uuid> = executing.iter().map(|(_, run)| run.0).collect();
         let rows = sqlx::query!(
             r#"

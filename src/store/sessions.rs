@@ -75,13 +75,6 @@ impl From<SessionRow> for Session {
     }
 }
 
-/// Users and sessions of these keys, each as an array, for `unnest`.
-fn columns<'k>(keys: impl IntoIterator<Item = &'k SessionKey>) -> (Vec<String>, Vec<Uuid>) {
-    keys.into_iter()
-        .map(|key| (key.user_id.as_str().to_owned(), key.session_id.0))
-        .unzip()
-}
-
 /// What a change left behind: who else must look again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::columns;
 use crate::ids::{NodeId, SessionKey};
 use crate::store::crowd::{self, Crowd, Waiting};
-use crate::store::{Store, StoreError, in_time};
+use crate::store::{Store, StoreError, columns, in_time};
 
 /// Whether a user has notifications that were not acknowledged, as far as a look at the index tells: the rest of what decides
 /// about their delivery was not looked at.

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{Mail, Session, SessionRow, columns};
+use super::{Mail, Session, SessionRow};
 use crate::ids::{NodeId, Seq, SessionKey, UserId};
 use crate::log::Message;
 use crate::store::crowd::{self, Crowd, Waiting};
 use crate::store::messages::MessageRow;
-use crate::store::{Store, StoreError, in_time};
+use crate::store::{Store, StoreError, columns, in_time};
 
 /// The most messages that come with a session. Who has missed more is rare, and reads for itself.
 const MAX_MISSED: i64 = 50;

@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{Session, SessionRow, columns};
+use super::{Session, SessionRow};
 use crate::ids::{NodeId, RunId, Seq, SessionId, SessionKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, columns};
 
 /// What a process knows of a session that it shows.
 #[derive(Clone, Debug)]

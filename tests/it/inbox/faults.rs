@@ -308,11 +308,12 @@ async fn rows_that_a_dump_brought_from_another_cluster_are_not_new_for_ever() {
         )
         .await;
     let store = Store::connect(&database.server_url, 1).await.unwrap();
-    let horizon = store.notification_horizon().await.unwrap();
+    let mut lookout = store.lookout();
+    let horizon = lookout.horizon().await.unwrap();
     database.notify("alice", "new").await;
-    let look = store.look_at_notifications(&horizon, 10).await.unwrap();
+    let look = lookout.look(&horizon, 10).await.unwrap();
     assert_eq!((look.new.len(), look.cleared.len()), (1, 0));
-    let nothing = store.look_at_notifications(&look.next, 10).await.unwrap();
+    let nothing = lookout.look(&look.next, 10).await.unwrap();
     assert_eq!((nothing.new.len(), nothing.cleared.len()), (0, 0));
     let user = UserId::new("alice").unwrap();
     let pending = store.pending_notifications(&user, &[], 10).await.unwrap();
