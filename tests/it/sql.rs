@@ -6,6 +6,7 @@ mod comments;
 mod cookbook;
 mod deploy;
 mod partitions;
+mod plans;
 mod rights;
 mod rows;
 mod supabase;

@@ -1,0 +1,54 @@
+//! Plans are made while the tables are empty, and kept: what comes later must be found by key all the same, and not by a walk.
+//!
+//! Postgres counts the rows and the entries of indexes that are read. The load is the same thing a hundred times over, so what walks
+//! through all that came before reads thousands.
+
+use std::collections::BTreeMap;
+
+use crate::support::eventually;
+use crate::support::node::TestNode;
+use crate::support::provider::ScriptedProvider;
+
+const TIMES: i64 = 100;
+
+/// The most that one of them may read in one table or index: what it writes, what it answers, and what asks beside it.
+const EACH: i64 = 8;
+
+/// Rows of tables and entries of indexes that were read since the statistics were reset, by connections that have ended or rest.
+async fn read(node: &TestNode) -> BTreeMap<String, i64> {
+    let counted: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT relname::text, seq_tup_read FROM pg_stat_user_tables WHERE schemaname = 'agent'
+         UNION ALL
+         SELECT indexrelname::text, idx_tup_read FROM pg_stat_user_indexes WHERE schemaname = 'agent'",
+    )
+    .fetch_all(&node.database.pool)
+    .await
+    .unwrap();
+    counted.into_iter().filter(|(_, read)| *read > 0).collect()
+}
+
+fn walked(read: &BTreeMap<String, i64>) -> Vec<(&String, &i64)> {
+    read.iter().filter(|(_, read)| **read > TIMES * EACH).collect()
+}
+
+#[tokio::test]
+async fn what_was_planned_on_empty_tables_finds_by_key_what_comes_later() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    node.listening().await;
+    let mut client = node.connect("u").await;
+    client.live().await;
+    for nth in 0..TIMES {
+        client.ask(&format!("q{nth}"), "one").await;
+        let content = format!("notification {nth}");
+        node.database.notify("u", &content).await;
+        client.until(|frame| frame["content"] == content.as_str()).await;
+    }
+    node.shut_down().await;
+    eventually("the end of each run, which finds its row, is counted", || async {
+        read(&node).await.get("runs_pkey") >= Some(&TIMES)
+    })
+    .await;
+    let all = read(&node).await;
+    assert_eq!(walked(&all), [], "of {all:#?}");
+}
