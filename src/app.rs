@@ -250,19 +250,9 @@ fn assemble(
     let metrics = Metrics::default();
     let spans = beside::start_traces(&settings, tasks, node, &metrics)?;
     let (notifier, notifier_task) = Notifier::new(store.options().clone());
-    let (creator, creating) = store.creator(node, limit_or_off(settings.limits.sessions_per_user));
-    tasks.spawn_vital("creator", creating.run());
-    let (opener, opening) = store.opener(node);
-    tasks.spawn_vital("opener", opening.run());
-    let (feed, follower) = Feed::new(
-        Arc::clone(&hub),
-        store.clone(),
-        creator,
-        opener,
-        notifier.clone(),
-        node,
-        parts.clock.clone(),
-    );
+    let feed = start_feed(parts, tasks, &store, node, &hub, &notifier);
+    let (storage_meter, metering) = store.storage_meter();
+    tasks.spawn_vital("storage_meter", metering.run());
     let (inbox_bell, inbox) = Inbox::new(feed.clone(), settings.runs.notification_poll, metrics.clone());
     let (appender, starter) = start_writer(tasks, &store, node, &settings, &feed, &metrics);
     let context = RunContext {
@@ -281,13 +271,13 @@ fn assemble(
     let (runs, scribe) = Runs::new(context, run_policy(&settings));
     let _ = starter.set(Arc::clone(&runs));
     tasks.spawn_vital("notifier", notifier_task.run());
-    tasks.spawn_vital("follower", follower.run());
     tasks.spawn_vital("inbox", inbox.run());
     start_run_tasks(tasks, &runs, scribe);
     let service = Service {
         presence: start_presence(tasks, &feed, &settings),
         limiter: Limiter::new(&settings.limits),
         stored: StoredBytes::default(),
+        storage_meter,
         settings,
         node,
         auth,
@@ -304,6 +294,33 @@ fn assemble(
         tasks: tasks.clone(),
     };
     Ok((Arc::new(service), inbox_bell))
+}
+
+/// Starts what keeps the rooms in step with the store.
+fn start_feed(
+    parts: &Parts,
+    tasks: &Tasks,
+    store: &Store,
+    node: NodeId,
+    hub: &Arc<Hub>,
+    notifier: &Notifier,
+) -> Feed {
+    let most = limit_or_off(parts.settings.limits.sessions_per_user);
+    let (creator, creating) = store.creator(node, most);
+    let (opener, opening) = store.opener(node);
+    let (feed, follower) = Feed::new(
+        Arc::clone(hub),
+        store.clone(),
+        creator,
+        opener,
+        notifier.clone(),
+        node,
+        parts.clock.clone(),
+    );
+    tasks.spawn_vital("creator", creating.run());
+    tasks.spawn_vital("opener", opening.run());
+    tasks.spawn_vital("follower", follower.run());
+    feed
 }
 
 /// Starts the one writer of the log. Commits start runs, and runs make commits: the way between them is tied once both exist.

@@ -35,6 +35,7 @@ use crate::protocol::text::Timestamp;
 use crate::runs::Runs;
 use crate::shutdown::Tasks;
 use crate::store::append::Appender;
+use crate::store::quota::StorageMeter;
 use crate::store::{Store, StoreError};
 
 /// Everything a connection or a request may use.
@@ -47,8 +48,10 @@ pub struct Service {
     pub auth: Authenticator,
     /// Rates.
     pub limiter: Limiter,
-    /// How much text users keep.
+    /// How much text users keep, as it was found lately.
     pub stored: StoredBytes,
+    /// Sums it up where that is too long ago.
+    pub storage_meter: StorageMeter,
     /// The time.
     pub clock: Clock,
     /// The database.

@@ -97,7 +97,7 @@ impl Service {
         let bytes = if let Some(bytes) = self.stored.fresh(user, now) {
             bytes
         } else {
-            let bytes = self.store.stored_bytes(user).await;
+            let bytes = self.storage_meter.stored_bytes(user).await;
             let bytes = bytes.map_err(|error| unavailable(&error))?;
             self.stored.found(user, bytes, now);
             bytes

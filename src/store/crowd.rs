@@ -2,7 +2,7 @@
 //!
 //! A restart, or a lesson that begins, brings a crowd of clients at once. There is no timer: who comes alone is served at
 //! once, and while one statement is under way the next one's requests gather. `sessions` creates and opens sessions this
-//! way. Refuses to know what is asked for.
+//! way, `quota` sums up what users keep. Refuses to know what is asked for.
 
 use tokio::sync::{mpsc, oneshot};
 

@@ -126,3 +126,34 @@ async fn a_crowd_of_clients_has_a_session_each() {
     assert_eq!(clients[7].told(), ["waiting"], "before she was live");
     node.shut_down().await;
 }
+
+#[tokio::test]
+async fn what_each_of_a_crowd_keeps_is_summed_up_for_that_one() {
+    let database = TestDatabase::new().await;
+    let store = Store::connect(&database.server_url, 2).await.unwrap();
+    database
+        .execute(
+            "INSERT INTO agent.sessions (user_id, session_id, stored_bytes)
+             VALUES ('alice', gen_random_uuid(), 3), ('alice', gen_random_uuid(), 4), ('bob', gen_random_uuid(), 5)",
+        )
+        .await;
+    let (meter, metering) = store.storage_meter();
+    let crowd = async {
+        let users = ["bob", "alice", "carol", "alice"].map(|name| UserId::new(name).unwrap());
+        let ask = || join_all(users.iter().map(|user| meter.stored_bytes(user)));
+        let sums: Vec<u64> = ask().await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(sums, [5, 7, 0, 7]);
+        database
+            .execute("ALTER TABLE agent.sessions RENAME TO away")
+            .await;
+        let failed = ask().await;
+        assert!(failed.iter().all(Result::is_err), "{failed:?}");
+        database
+            .execute("ALTER TABLE agent.away RENAME TO sessions")
+            .await;
+        assert!(ask().await.iter().all(Result::is_ok), "the next are served");
+        drop(meter);
+    };
+    tokio::join!(crowd, metering.run());
+    store.close().await;
+}
