@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -292,13 +292,8 @@ fn refuse(service: &Arc<Service>, upgrade: WebSocketUpgrade, offer: &Offer, refu
     }
     let reason = close_for(&refusal);
     // The AI SDK's transport takes a frame that answers no request for a fault, and would hide the close code behind it.
-    let told = (offer.dialect == Dialect::Own).then(|| {
-        Message::Text(
-            ServerFrame::Error(ErrorFrame::of(refusal, None, service.now()))
-                .encode()
-                .into(),
-        )
-    });
+    let told = (offer.dialect == Dialect::Own)
+        .then(|| ServerFrame::Error(ErrorFrame::of(refusal, None, service.now())).encode());
     let (timing, inbound) = (timing(service), offer.inbound.clone());
     let tasks = service.tasks.clone();
     upgrade.on_upgrade(move |socket| {
@@ -314,9 +309,9 @@ fn timing(service: &Service) -> Timing {
     }
 }
 
-async fn reject(mut socket: Socket, told: Option<Message>, reason: CloseReason) {
-    if let Some(frame) = told
-        && socket.feed(frame).await.is_err()
+async fn reject(mut socket: Socket, told: Option<String>, reason: CloseReason) {
+    if let Some(text) = told
+        && socket.feed_text(text).await.is_err()
     {
         return;
     }

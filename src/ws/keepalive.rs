@@ -56,7 +56,7 @@ impl Keepalive {
         if now >= self.last_received + self.heartbeat * 2 {
             return Due::Dead;
         }
-        let quiet = now >= self.last_sent + self.heartbeat;
+        let quiet = self.is_quiet(now);
         // A busy socket still needs a ping now and then: text that nobody reads is no sign of life.
         if quiet || now >= self.last_ping + self.heartbeat {
             Due::Speak
@@ -71,8 +71,13 @@ impl Keepalive {
         speak.min(self.last_received + self.heartbeat * 2)
     }
 
+    /// Whether a frame went out within this time before `now`.
+    pub fn sent_within(&self, time: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.last_sent) < time
+    }
+
     /// Whether the socket was silent towards the client for a heartbeat.
     pub fn is_quiet(&self, now: Instant) -> bool {
-        now >= self.last_sent + self.heartbeat
+        !self.sent_within(self.heartbeat, now)
     }
 }

@@ -79,7 +79,26 @@ impl Socket {
         }
     }
 
+    /// Puts a text frame into the socket's buffer.
+    ///
+    /// # Errors
+    /// As [`Socket::feed`].
+    pub(super) fn feed_text(&mut self, text: String) -> impl Future<Output = Result<(), End>> {
+        self.feed(Message::Text(text.into()))
+    }
+
+    /// Puts a ping into the socket's buffer.
+    ///
+    /// # Errors
+    /// As [`Socket::feed`].
+    pub(super) fn feed_ping(&mut self) -> impl Future<Output = Result<(), End>> {
+        self.feed(Message::Ping(Bytes::new()))
+    }
+
     /// Puts a message into the socket's buffer, once that has room; it goes out with the next flush.
+    ///
+    /// # Errors
+    /// [`End::Close`] when the client took nothing for the time of a write, [`End::Gone`] when it is gone.
     pub(super) async fn feed(&mut self, message: Message) -> Result<(), End> {
         self.in_time(SinkExt::poll_ready_unpin).await?;
         self.inner.start_send_unpin(message).map_err(|_| End::Gone)

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::ws::Message;
 use rand::Rng;
 
 use super::{Connection, End};
@@ -46,7 +44,7 @@ impl Connection {
 
     async fn heartbeat(&mut self, now: Instant) -> Result<(), End> {
         let quiet = self.keepalive.is_quiet(now);
-        self.socket.feed(Message::Ping(Bytes::new())).await?;
+        self.socket.feed_ping().await?;
         self.keepalive.pinged(now);
         if quiet
             && self.offer.speaks_protocol

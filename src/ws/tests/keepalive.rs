@@ -64,6 +64,18 @@ fn a_socket_from_which_nothing_comes_for_two_heartbeats_is_dead() {
     assert_eq!(keepalive.due(just_before(end) + 2 * HEARTBEAT), Due::Dead);
 }
 
+#[test]
+fn what_went_out_just_now_went_out_within_a_moment() {
+    let start = Instant::now();
+    let mut keepalive = Keepalive::new(HEARTBEAT, start);
+    let sent = start + HEARTBEAT;
+    assert!(!keepalive.sent_within(MILLISECOND, sent));
+    keepalive.sent(sent);
+    assert!(keepalive.sent_within(MILLISECOND, sent));
+    assert!(keepalive.sent_within(2 * MILLISECOND, sent + MILLISECOND));
+    assert!(!keepalive.sent_within(MILLISECOND, sent + MILLISECOND));
+}
+
 proptest! {
     #[test]
     fn it_asks_to_be_woken_when_something_is_due_and_not_before(
