@@ -1,7 +1,7 @@
 //! Plans are made while the tables are empty, and kept: what comes later must be found by key all the same, and not by a walk.
 //!
-//! Postgres counts the rows and the entries of indexes that are read. The load is the same thing a hundred times over, so what walks
-//! through all that came before reads thousands.
+//! Postgres counts the rows and the entries of indexes that are read, those of rows that are gone included. The load is the same thing
+//! over and over, so what walks through all that came before reads more than ten thousand.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use crate::support::eventually;
 use crate::support::node::TestNode;
 use crate::support::provider::ScriptedProvider;
 
-const TIMES: i64 = 100;
+const TIMES: i64 = 150;
 
-/// The most that one of them may read in one table or index: what it writes, what it answers, and what asks beside it.
-const EACH: i64 = 8;
+/// The most that one of them may read in one table or index: what it writes, what it answers, and what asks beside it ten times a
+/// second. On a machine that was busy with all other tests it was 8; a walk reads 75 on average.
+const EACH: i64 = 30;
 
 /// Rows of tables and entries of indexes that were read since the statistics were reset, by connections that have ended or rest.
 async fn read(node: &TestNode) -> BTreeMap<String, i64> {
