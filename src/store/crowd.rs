@@ -6,7 +6,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::StoreError;
+use super::{StoreError, in_time};
 
 /// The most requests in one statement.
 const MAX_BATCH: usize = 256;
@@ -30,10 +30,6 @@ impl<Q, A> Clone for Crowd<Q, A> {
 #[derive(Debug)]
 pub(super) struct Waiting<Q, A>(mpsc::Receiver<(Q, Reply<A>)>);
 
-/// The replies to a batch, in its order.
-#[derive(Debug)]
-pub(super) struct Replies<A>(Vec<Reply<A>>);
-
 /// A crowd, and those who wait in it.
 pub(super) fn gather<Q, A>() -> (Crowd<Q, A>, Waiting<Q, A>) {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -51,30 +47,36 @@ impl<Q, A> Crowd<Q, A> {
 }
 
 impl<Q, A> Waiting<Q, A> {
-    /// All who wait now, once there is one; `None` when nobody can ask any more.
-    pub(super) async fn next(&mut self) -> Option<(Vec<Q>, Replies<A>)> {
+    /// Answers those who wait until nobody can ask any more: all who wait at a time by one call of `answer`, which gives an answer
+    /// to each in their order and has as long as a statement may take. A failure is told to `failed`, then to all of them.
+    pub(super) async fn serve<F: Future<Output = Result<Vec<A>, StoreError>>>(
+        mut self,
+        answer: impl Fn(Vec<Q>) -> F,
+        failed: impl Fn(&StoreError),
+    ) {
         let mut batch = Vec::new();
-        if self.0.recv_many(&mut batch, MAX_BATCH).await == 0 {
-            return None;
+        while self.0.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let (asked, replies): (Vec<Q>, Vec<Reply<A>>) = batch.drain(..).unzip();
+            let answers = in_time(answer(asked)).await;
+            if let Err(error) = &answers {
+                failed(error);
+            }
+            settle(replies, answers);
         }
-        let (asked, replies) = batch.into_iter().unzip();
-        Some((asked, Replies(replies)))
     }
 }
 
-impl<A> Replies<A> {
-    /// Answers everybody: each with his own, or all with the failure. Who has gone away hears nothing.
-    pub(super) fn settle(self, answers: Result<Vec<A>, StoreError>) {
-        match answers {
-            Ok(answers) => {
-                for (reply, answer) in self.0.into_iter().zip(answers) {
-                    drop(reply.send(Ok(answer)));
-                }
+/// Answers everybody: each with his own, or all with the failure. Who has gone away hears nothing.
+fn settle<A>(replies: Vec<Reply<A>>, answers: Result<Vec<A>, StoreError>) {
+    match answers {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                drop(reply.send(Ok(answer)));
             }
-            Err(error) => {
-                for reply in self.0 {
-                    drop(reply.send(Err(error.for_another())));
-                }
+        }
+        Err(error) => {
+            for reply in replies {
+                drop(reply.send(Err(error.for_another())));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What users keep and spend: the sums that limits are compared with, and what is set aside.
 
 use super::crowd::{self, Crowd, Waiting};
-use super::{Store, StoreError, in_time};
+use super::{Store, StoreError};
 use crate::ids::{ClientName, RunId, SessionKey, UserId};
 
 /// What a run may take, and what its user's day may come to; a limit of 0 is none.
@@ -41,14 +41,16 @@ pub struct StorageMeterTask {
 
 impl StorageMeterTask {
     /// Answers until nobody can ask any more.
-    pub async fn run(mut self) {
-        while let Some((users, replies)) = self.waiting.next().await {
-            let sums = in_time(self.store.stored_bytes(&users)).await;
-            if let Err(error) = &sums {
-                tracing::warn!(error = %error, "what users keep could not be summed up");
-            }
-            replies.settle(sums);
-        }
+    pub async fn run(self) {
+        let Self { store, waiting } = self;
+        let store = &store;
+        let sum_up = |users: Vec<UserId>| async move { store.stored_bytes(&users).await };
+        waiting
+            .serve(
+                sum_up,
+                |error| tracing::warn!(error = %error, "what users keep could not be summed up"),
+            )
+            .await;
     }
 }
 

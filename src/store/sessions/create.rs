@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::ids::{NodeId, SessionKey};
 use crate::store::crowd::{self, Crowd, Waiting};
-use crate::store::{Store, StoreError, columns, in_time};
+use crate::store::{Store, StoreError, columns};
 
 /// Whether a user has notifications that were not acknowledged, as far as a look at the index tells: the rest of what decides
 /// about their delivery was not looked at.
@@ -53,17 +53,26 @@ pub struct CreatorTask {
 impl CreatorTask {
     /// Creates sessions until nobody can ask any more. Who has gone away has a session that nobody uses, as if the connection
     /// had broken a moment later.
-    pub async fn run(mut self) {
-        while let Some((keys, replies)) = self.waiting.next().await {
+    pub async fn run(self) {
+        let Self {
+            store,
+            node,
+            max_per_user,
+            waiting,
+        } = self;
+        let store = &store;
+        let create = |keys: Vec<SessionKey>| async move {
             let asked: Vec<&SessionKey> = keys.iter().collect();
-            let created = in_time(self.store.create_sessions(&asked, self.node, self.max_per_user)).await;
-            if let Err(error) = &created {
-                tracing::warn!(error = %error, "sessions could not be created");
-            }
+            let mut created = store.create_sessions(&asked, node, max_per_user).await?;
             // Of two who ask for the same session at once, one creates it.
-            let each = |mut created: HashMap<_, _>| keys.iter().map(|key| created.remove(key)).collect();
-            replies.settle(created.map(each));
-        }
+            Ok(keys.iter().map(|key| created.remove(key)).collect())
+        };
+        waiting
+            .serve(
+                create,
+                |error| tracing::warn!(error = %error, "sessions could not be created"),
+            )
+            .await;
     }
 }
 

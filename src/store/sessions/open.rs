@@ -10,7 +10,7 @@ use crate::ids::{NodeId, Seq, SessionKey, UserId};
 use crate::log::Message;
 use crate::store::crowd::{self, Crowd, Waiting};
 use crate::store::messages::MessageRow;
-use crate::store::{Store, StoreError, columns, in_time};
+use crate::store::{Store, StoreError, columns};
 
 /// The most messages that come with a session. Who has missed more is rare, and reads for itself.
 const MAX_MISSED: i64 = 50;
@@ -73,27 +73,18 @@ impl OpenerTask {
         let Self {
             store,
             node,
-            mut sessions,
-            mut users,
+            sessions,
+            users,
         } = self;
-        let open_on = async {
-            while let Some((wanted, replies)) = sessions.next().await {
-                let opened = in_time(open(&store, node, &wanted)).await;
-                if let Err(error) = &opened {
-                    tracing::warn!(error = %error, "sessions could not be opened");
-                }
-                replies.settle(opened);
-            }
-        };
-        let look_on = async {
-            while let Some((asked, replies)) = users.next().await {
-                let found = in_time(store.find_mail(&asked)).await;
-                if let Err(error) = &found {
-                    tracing::warn!(error = %error, "mail could not be looked for");
-                }
-                replies.settle(found);
-            }
-        };
+        let store = &store;
+        let open_on = sessions.serve(
+            |wanted: Vec<Wanted>| async move { open(store, node, &wanted).await },
+            |error| tracing::warn!(error = %error, "sessions could not be opened"),
+        );
+        let look_on = users.serve(
+            |asked: Vec<UserId>| async move { store.find_mail(&asked).await },
+            |error| tracing::warn!(error = %error, "mail could not be looked for"),
+        );
         tokio::join!(open_on, look_on);
     }
 }
