@@ -53,7 +53,7 @@ pub(super) fn checked<T>(result: Result<T, Vec<Fault>>) -> anyhow::Result<T> {
 
 async fn serve() -> anyhow::Result<()> {
     let settings = checked(Settings::from_lookup(&config::environment, Mode::Serve))?;
-    telemetry::start(&settings.log)?;
+    let _log = telemetry::start(&settings.log)?;
     if settings.auth.only().is_some_and(|issuer| !issuer.is_narrow()) {
         tracing::warn!(
             "any token that JWT_SECRET signed is accepted: set JWT_ISSUER and JWT_AUDIENCE where the secret signs others too"

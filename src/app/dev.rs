@@ -19,7 +19,7 @@ use crate::postgres::{Cluster, Installation};
 use crate::secret::{DatabaseUrl, Secret};
 use crate::shutdown::Signals;
 use crate::store::Store;
-use crate::telemetry;
+use crate::telemetry::{self, Log};
 
 /// The user of the printed token.
 pub(super) const DEMO_USER: &str = "demo";
@@ -53,16 +53,16 @@ struct Database {
 /// In words for the person at the terminal.
 pub(super) async fn run() -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let (node, cluster) = tokio::select! {
+    let (node, cluster, _log) = tokio::select! {
         started = start() => started?,
         () = signals.next() => return Ok(()),
     };
     serve_with(node, cluster, signals).await
 }
 
-async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
+async fn start() -> anyhow::Result<(Node, Option<Cluster>, Log)> {
     let mut settings = checked(Settings::from_lookup(&config::environment, Mode::Dev))?;
-    telemetry::start(&settings.log)?;
+    let log = telemetry::start(&settings.log)?;
     for issuer in &mut settings.auth.issuers {
         if matches!(issuer.keys, KeySource::DataDirectory) {
             issuer.keys = KeySource::Shared(secret(&settings.data_dir)?);
@@ -93,7 +93,7 @@ async fn start() -> anyhow::Result<(Node, Option<Cluster>)> {
     let node = Node::start(parts).await?;
     write!(std::io::stdout(), "{banner}")?;
     std::io::stdout().flush()?;
-    Ok((node, database.cluster))
+    Ok((node, database.cluster, log))
 }
 
 async fn serve_with(node: Node, cluster: Option<Cluster>, signals: Signals) -> anyhow::Result<()> {

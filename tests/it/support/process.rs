@@ -254,6 +254,10 @@ impl ServeProcess {
         let status = self.process.finished().await;
         let log = self.process.stderr();
         assert!(status.success(), "a node ended with a fault: {status}");
+        assert!(
+            log.contains("shutting down"),
+            "the end of its log was not written"
+        );
         assert!(!log.contains("panicked"), "something panicked in a node");
         assert!(!log.contains("left behind"), "a node left tasks behind");
     }
