@@ -49,6 +49,8 @@ pub(super) struct Formation<'a> {
     /// Questions of each of some users before anything is measured: on tables that it knows nothing of, Postgres plans for the
     /// first minute as no deployment's does.
     pub(super) asked_before: usize,
+    /// On which route of the floor.
+    pub(super) asked_at: &'static str,
 }
 
 /// Where the processes run when they are pinned; the load is on the second core.
@@ -67,6 +69,7 @@ impl Formation<'_> {
         cores: Cores::First,
         database_settings: &[],
         asked_before: 40,
+        asked_at: "/query",
     };
 }
 
@@ -162,11 +165,9 @@ impl Bed {
             stored_before: 0,
             name,
         };
-        if contestant == Contestant::Service {
-            let store = Store::connect(&running.database, 1).await?;
-            store.migrate().await?;
-            store.close().await;
-        }
+        let store = Store::connect(&running.database, 1).await?;
+        store.migrate().await?;
+        store.close().await;
         for node in 0..formation.nodes {
             let core = self.pin.then_some(match formation.cores {
                 Cores::First => 0,
@@ -178,7 +179,9 @@ impl Bed {
             };
             running.nodes.push(child);
         }
-        running.warm_up(formation.asked_before).await?;
+        running
+            .warm_up(formation.asked_at, formation.asked_before)
+            .await?;
         Ok(running)
     }
 
@@ -253,11 +256,11 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
 
 impl Running {
     /// Some users ask on the first node; then Postgres looks at its tables.
-    async fn warm_up(&mut self, questions: usize) -> anyhow::Result<()> {
+    async fn warm_up(&mut self, floor: &'static str, questions: usize) -> anyhow::Result<()> {
         if questions == 0 {
             return Ok(());
         }
-        let target = self.target("/query")?;
+        let target = self.target(floor)?;
         let mut asking = JoinSet::new();
         for number in FIRST_BEFORE..FIRST_BEFORE + ASK_BEFORE {
             let mut client = Client::open(&target, number).await?;

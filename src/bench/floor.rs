@@ -6,6 +6,7 @@
 //! | `/echo` | sends back what comes |
 //! | `/query` | stores the question, asks the provider, stores the answer, sends it whole |
 //! | `/each` | the same with a commit for each row |
+//! | `/rows` | the same with the service's rows and frames, nothing decided |
 //! | `/stream` | the same as `/query`, and sends each token as it comes |
 //! | `/resume` | sends a session's stored rows |
 //! | `/fan` | sends what it hears by LISTEN to everybody |
@@ -15,6 +16,7 @@
 
 mod fan;
 mod relay;
+mod turns;
 mod writer;
 
 use std::sync::Arc;
@@ -29,8 +31,8 @@ use serde::Deserialize;
 
 use self::fan::Fan;
 use self::relay::{Relay, Way};
-use self::writer::Writer;
-use super::rows::{Pool, Rows};
+use self::writer::{Row, Writer};
+use super::rows::{Part, Pool, Rows};
 use crate::cli::FloorArgs;
 use crate::http::listen;
 
@@ -38,7 +40,8 @@ use crate::http::listen;
 #[derive(Debug)]
 struct Floor {
     relay: Relay,
-    writer: Writer,
+    writer: Writer<Row>,
+    parts: Writer<Part>,
     pool: Pool,
     fan: Fan,
     sessions: AtomicI64,
@@ -54,9 +57,11 @@ const POOL: u32 = 16;
 pub async fn serve(arguments: FloorArgs) -> anyhow::Result<()> {
     let mut rows = Rows::connect(&arguments.database).await?;
     rows.create_floor().await?;
+    rows.create_turns().await?;
     let floor = Arc::new(Floor {
         relay: Relay::new(arguments.provider),
         writer: Writer::start(&arguments.database).await?,
+        parts: Writer::start(&arguments.database).await?,
         pool: Pool::connect(&arguments.database, POOL).await?,
         fan: Fan::start(&arguments.database).await?,
         sessions: AtomicI64::new(0),
@@ -65,6 +70,7 @@ pub async fn serve(arguments: FloorArgs) -> anyhow::Result<()> {
         .route("/echo", get(echo))
         .route("/query", get(query))
         .route("/each", get(each))
+        .route("/rows", get(rows_of_the_service))
         .route("/stream", get(stream))
         .route("/resume", get(resume))
         .route("/fan", get(hear))
@@ -111,6 +117,10 @@ async fn each(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Res
     small(upgrade).on_upgrade(move |socket| converse(socket, floor, Way::RowByRow))
 }
 
+async fn rows_of_the_service(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
+    small(upgrade).on_upgrade(move |socket| async move { ended(turns::converse(socket, &floor).await) })
+}
+
 async fn stream(upgrade: WebSocketUpgrade, State(floor): State<Arc<Floor>>) -> Response {
     small(upgrade).on_upgrade(move |socket| converse(socket, floor, Way::TokenByToken))
 }
@@ -155,7 +165,16 @@ impl Floor {
     async fn store(&self, way: Way, session: i64, role: &'static str, content: &str) -> anyhow::Result<()> {
         match way {
             Way::RowByRow => self.pool.append_one(session, role, content).await,
-            Way::Whole | Way::TokenByToken => self.writer.append(session, role, content.to_owned()).await,
+            Way::Whole | Way::TokenByToken => {
+                let content = content.to_owned();
+                self.writer
+                    .append(Row {
+                        session,
+                        role,
+                        content,
+                    })
+                    .await
+            }
         }
     }
 }

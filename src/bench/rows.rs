@@ -5,8 +5,13 @@
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
+use uuid::Uuid;
 
 use super::bed::Contestant;
+
+mod turns;
+
+pub(super) use self::turns::Part;
 
 /// Sessions that are stored in one statement.
 const FILLED_AT_ONCE: usize = 1000;
@@ -76,7 +81,11 @@ impl Rows {
     pub(super) async fn stored(&mut self, contestant: Contestant) -> anyhow::Result<usize> {
         match contestant {
             Contestant::Service => self.count("SELECT count(*) FROM agent.messages").await,
-            Contestant::Floor => self.count("SELECT count(*) FROM bench_rows").await,
+            // In one of the two, as its route is.
+            Contestant::Floor => {
+                self.count("SELECT (SELECT count(*) FROM bench_rows) + (SELECT count(*) FROM agent.messages)")
+                    .await
+            }
         }
     }
 
@@ -201,6 +210,15 @@ impl Pool {
             .bind(session)
             .bind(role)
             .bind(content)
+            .execute(&self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a session of this schema, of a user by its name.
+    pub(super) async fn open_session(&self, session: Uuid) -> anyhow::Result<()> {
+        sqlx::query("INSERT INTO agent.sessions (user_id, session_id) VALUES ($1::uuid::text, $1)")
+            .bind(session)
             .execute(&self.0)
             .await?;
         Ok(())

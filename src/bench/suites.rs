@@ -26,6 +26,14 @@ pub enum Suite {
     Query64,
     /// Durable queries, one connection: latency.
     Query1,
+    /// Query64 beside a relay that writes the same rows and decides nothing.
+    Rows64,
+    /// Query1 beside the same.
+    Rows1,
+    /// Paced50 beside the same.
+    Rows50,
+    /// Paced400 beside the same.
+    Rows400,
     /// Tokens as fast as they go, 16 streams.
     Flood,
     /// 50 streams of 50 tokens a second: what is added to each token.
@@ -96,17 +104,24 @@ impl Sample {
     }
 }
 
+/// The route of that relay.
+const SAME_ROWS: &str = "/rows";
+
 /// Cores that others on the machine took meanwhile: how far the times can be trusted.
 pub(super) const DISTURBANCE: &str = "cores taken by others";
 
 impl Suite {
     /// What runs unless others are named.
-    pub const MAIN: [Self; 10] = [
+    pub const MAIN: [Self; 14] = [
         Self::Query64,
         Self::Query1,
+        Self::Rows64,
+        Self::Rows1,
         Self::Flood,
         Self::Paced50,
         Self::Paced400,
+        Self::Rows50,
+        Self::Rows400,
         Self::Memory,
         Self::Handshake,
         Self::Fan500,
@@ -118,6 +133,11 @@ impl Suite {
     pub(super) fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self)
             .map_or_else(|| "deployment".to_owned(), |value| value.get_name().to_owned())
+    }
+
+    /// Whether it is measured beside a relay that writes the service's rows and sends its frames.
+    fn has_the_same_rows(self) -> bool {
+        matches!(self, Self::Rows64 | Self::Rows1 | Self::Rows50 | Self::Rows400)
     }
 
     /// Who is measured in it.
@@ -161,6 +181,11 @@ impl Suite {
             } else {
                 Formation::ONE.asked_before
             },
+            asked_at: if self.has_the_same_rows() {
+                SAME_ROWS
+            } else {
+                Formation::ONE.asked_at
+            },
             ..Formation::ONE
         };
         let who = match self {
@@ -178,11 +203,15 @@ impl Suite {
 
     async fn work(self, running: &Running, contestant: Contestant, scale: f64) -> anyhow::Result<Sample> {
         match self {
-            Self::Query64 => queries::many(running, scale).await,
-            Self::Query1 => queries::one(running, scale).await,
+            Self::Query64 => queries::many(running, queries::FLOOR, scale).await,
+            Self::Query1 => queries::one(running, queries::FLOOR, scale).await,
+            Self::Rows64 => queries::many(running, SAME_ROWS, scale).await,
+            Self::Rows1 => queries::one(running, SAME_ROWS, scale).await,
             Self::Flood => streams::flood(running, scale).await,
-            Self::Paced50 => streams::paced(running, 50, scale).await,
-            Self::Paced400 => streams::paced(running, 400, scale).await,
+            Self::Paced50 => streams::paced(running, streams::FLOOR, 50, scale).await,
+            Self::Paced400 => streams::paced(running, streams::FLOOR, 400, scale).await,
+            Self::Rows50 => streams::paced(running, SAME_ROWS, 50, scale).await,
+            Self::Rows400 => streams::paced(running, SAME_ROWS, 400, scale).await,
             Self::Memory => connections::memory(running, scale).await,
             Self::Handshake => connections::handshakes(running, scale).await,
             Self::Fan500 => fan::out(running, scale).await,

@@ -41,7 +41,7 @@ async fn a_run_reports_each_suite_beside_its_floor_and_a_worse_ratio_than_publis
     let quick = ["--scale", "0.01", "--rounds", "1"];
     let suites = [
         "--suite",
-        "query64,storm,fan500",
+        "query64,rows64,storm,fan500",
         "--json",
         &json,
         "--html",
@@ -56,7 +56,7 @@ async fn a_run_reports_each_suite_beside_its_floor_and_a_worse_ratio_than_publis
         .iter()
         .filter_map(|table| table["suite"].as_str())
         .collect();
-    assert_eq!(names, ["query64", "storm", "fan500"]);
+    assert_eq!(names, ["query64", "rows64", "storm", "fan500"]);
     for table in tables.iter_mut() {
         assert_eq!(
             (&table["lost"], &table["doubled"]),

@@ -44,10 +44,33 @@ struct Question<'a> {
     content: Cow<'a, str>,
 }
 
+/// What the provider is sent of a conversation.
 #[derive(Clone, Serialize)]
-struct Turn {
+pub(super) struct Turn {
     role: &'static str,
     content: String,
+}
+
+impl Turn {
+    fn new(role: &'static str, content: &str) -> Self {
+        Self {
+            role,
+            content: content.to_owned(),
+        }
+    }
+
+    pub(super) fn system() -> Self {
+        let content = "You are agent_websocket, an AI assistant communicating via WebSocket.";
+        Self::new("system", content)
+    }
+
+    pub(super) fn user(content: &str) -> Self {
+        Self::new("user", content)
+    }
+
+    pub(super) fn assistant(content: &str) -> Self {
+        Self::new("assistant", content)
+    }
 }
 
 #[derive(Serialize)]
@@ -77,12 +100,20 @@ struct Frame<'a> {
     content: &'a str,
 }
 
-fn frame(kind: &str, content: &str) -> anyhow::Result<Message> {
+pub(super) fn frame(kind: &str, content: &str) -> anyhow::Result<Message> {
     let frame = Frame {
         r#type: kind,
         content,
     };
     Ok(Message::Text(serde_json::to_string(&frame)?.into()))
+}
+
+/// What a client waits for before it asks.
+pub(super) fn live(session: impl std::fmt::Display) -> Message {
+    let live = format!(
+        "{{\"type\":\"status\",\"event\":\"live\",\"session_id\":\"{session}\",\"content\":\"Live\"}}"
+    );
+    Message::Text(live.into())
 }
 
 impl Relay {
@@ -97,7 +128,7 @@ impl Relay {
         }
     }
 
-    async fn ask(&self, turns: &[Turn]) -> anyhow::Result<Body> {
+    pub(super) async fn ask(&self, turns: &[Turn]) -> anyhow::Result<Body> {
         let messages = turns.get(turns.len().saturating_sub(HISTORY)..).unwrap_or(turns);
         let ask = Ask {
             model: "bench/scripted",
@@ -123,23 +154,14 @@ impl Relay {
 pub(super) async fn converse(mut socket: WebSocket, floor: &Floor, way: Way) -> anyhow::Result<()> {
     let token_by_token = way == Way::TokenByToken;
     let session = floor.new_session();
-    let mut turns = vec![Turn {
-        role: "system",
-        content: "You are agent_websocket, an AI assistant communicating via WebSocket.".to_owned(),
-    }];
-    let welcome = format!(
-        "{{\"type\":\"status\",\"event\":\"live\",\"session_id\":\"{session}\",\"content\":\"Live\"}}"
-    );
-    socket.send(Message::Text(welcome.into())).await?;
+    let mut turns = vec![Turn::system()];
+    socket.send(live(session)).await?;
     while let Some(message) = socket.recv().await {
         let Message::Text(text) = message? else { continue };
         let question: Question<'_> = serde_json::from_str(&text)?;
         let question = question.content.into_owned();
         floor.store(way, session, "user", &question).await?;
-        turns.push(Turn {
-            role: "user",
-            content: question,
-        });
+        turns.push(Turn::user(&question));
         let mut body = floor.relay.ask(&turns).await?.into_data_stream();
         let mut events = Vec::new();
         let mut answer = String::new();
@@ -151,10 +173,7 @@ pub(super) async fn converse(mut socket: WebSocket, floor: &Floor, way: Way) -> 
         floor.store(way, session, "assistant", &answer).await?;
         let shown = if token_by_token { "" } else { answer.as_str() };
         socket.send(frame("response", shown)?).await?;
-        turns.push(Turn {
-            role: "assistant",
-            content: answer,
-        });
+        turns.push(Turn::assistant(&answer));
     }
     Ok(())
 }
@@ -186,7 +205,7 @@ pub(super) async fn replay(mut socket: WebSocket, pool: &Pool, missed: &Missed) 
 }
 
 /// Reads the whole events, appends their tokens, sends each on if it is to be; returns how far it came.
-async fn read_events(
+pub(super) async fn read_events(
     bytes: &[u8],
     answer: &mut String,
     mut socket: Option<&mut WebSocket>,

@@ -13,6 +13,17 @@ const PACED: [Figure; 7] = [
     ("Postgres CPU s/100,000 tokens", Goal::None),
 ];
 
+/// The same, only to be read.
+const PACED_ALONE: [Figure; 7] = [
+    ("tokens/s", Goal::None),
+    ("added p50 ms", Goal::None),
+    ("added p99 ms", Goal::None),
+    ("first token p50 ms", Goal::None),
+    ("first token p99 ms", Goal::None),
+    ("CPU s/100,000 tokens", Goal::None),
+    ("Postgres CPU s/100,000 tokens", Goal::None),
+];
+
 impl Suite {
     /// What its work is, in a line.
     pub(in crate::bench) fn title(self) -> &'static str {
@@ -21,6 +32,14 @@ impl Suite {
                 "64 connections, 25 questions each in turn, both messages durable, answers of 330 characters in one write"
             }
             Self::Query1 => "One connection, a question after the other, both messages durable",
+            Self::Rows64 => {
+                "The questions of query64, beside a bare relay that writes the same rows, sends the same frames and decides nothing"
+            }
+            Self::Rows1 => "The questions of query1, beside the same relay",
+            Self::Rows50 => {
+                "The streams of paced50, beside the same relay, which stores no text before its end"
+            }
+            Self::Rows400 => "The streams of paced400, beside the same relay",
             Self::Flood => "16 streams of 256 tokens, a write each token, as fast as they go",
             Self::Paced50 => {
                 "50 streams of 50 tokens a second; added = from the provider's write to the client"
@@ -57,6 +76,7 @@ impl Suite {
     pub(in crate::bench) fn compared_with(self) -> &'static str {
         match self {
             Self::Long => "25 questions",
+            _ if self.has_the_same_rows() => "same rows",
             Self::Slow => "row by row",
             Self::Stored => "alone",
             _ => "floor",
@@ -75,7 +95,9 @@ impl Suite {
     /// Its figures, in the order of the table.
     pub(in crate::bench) fn figures(self) -> &'static [Figure] {
         match self {
-            Self::Query64 | Self::Query1 | Self::Long => self.figures_of_queries(),
+            Self::Query64 | Self::Query1 | Self::Rows64 | Self::Rows1 | Self::Long => {
+                self.figures_of_queries()
+            }
             Self::Flood => &[
                 ("tokens/s", Goal::RatioAtLeast(0.85)),
                 ("first token p50 ms", Goal::None),
@@ -83,6 +105,7 @@ impl Suite {
                 ("Postgres CPU s/100,000 tokens", Goal::None),
             ],
             Self::Paced50 | Self::Paced400 => &PACED,
+            Self::Rows50 | Self::Rows400 => &PACED_ALONE,
             Self::Memory => &[
                 ("base MiB", Goal::AtMost(15.0)),
                 ("idle KiB/connection", Goal::AtMost(9.0)),
@@ -175,9 +198,16 @@ impl Suite {
                 ("CPU s/1,000 queries", None),
                 ("Postgres CPU s/1,000 queries", None),
             ],
-            _ => &[
+            Self::Query1 => &[
                 ("queries/s", None),
                 ("p50 ms", RatioAtMost(1.25)),
+                ("p99 ms", None),
+                ("CPU s/1,000 queries", None),
+                ("Postgres CPU s/1,000 queries", None),
+            ],
+            _ => &[
+                ("queries/s", None),
+                ("p50 ms", None),
                 ("p99 ms", None),
                 ("CPU s/1,000 queries", None),
                 ("Postgres CPU s/1,000 queries", None),

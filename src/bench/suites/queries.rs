@@ -11,7 +11,7 @@ use crate::bench::load::{Client, Tally, open_these};
 use crate::bench::provider::Script;
 use crate::bench::rows::Rows;
 
-const FLOOR: &str = "/query";
+pub(super) const FLOOR: &str = "/query";
 
 /// Questions of a connection: little enough that the history stays within what the model is sent.
 const EACH: usize = 25;
@@ -39,25 +39,26 @@ pub(super) struct Done {
 }
 
 /// 64 connections.
-pub(super) async fn many(running: &Running, scale: f64) -> anyhow::Result<Sample> {
-    durable(running, 64, scaled(EACH, scale), 8).await
+pub(super) async fn many(running: &Running, floor: &'static str, scale: f64) -> anyhow::Result<Sample> {
+    durable(running, floor, 64, scaled(EACH, scale), 8).await
 }
 
 /// One connection.
-pub(super) async fn one(running: &Running, scale: f64) -> anyhow::Result<Sample> {
-    durable(running, 1, EACH, scaled(40, scale)).await
+pub(super) async fn one(running: &Running, floor: &'static str, scale: f64) -> anyhow::Result<Sample> {
+    durable(running, floor, 1, EACH, scaled(40, scale)).await
 }
 
 /// 8 connections, each in a session of 400 questions, or in sixteen of 25.
 pub(super) async fn long(running: &Running, contestant: Contestant, scale: f64) -> anyhow::Result<Sample> {
     match contestant {
-        Contestant::Service => durable(running, 8, scaled(400, scale), 1).await,
-        Contestant::Floor => durable(running, 8, EACH, scaled(16, scale)).await,
+        Contestant::Service => durable(running, FLOOR, 8, scaled(400, scale), 1).await,
+        Contestant::Floor => durable(running, FLOOR, 8, EACH, scaled(16, scale)).await,
     }
 }
 
 async fn durable(
     running: &Running,
+    floor: &'static str,
     connections: usize,
     each: usize,
     passes: usize,
@@ -65,7 +66,7 @@ async fn durable(
     let done = ask_all(
         running,
         &Loop {
-            floor: FLOOR,
+            floor,
             connections,
             each,
             passes,

@@ -8,7 +8,7 @@ use crate::bench::bed::Running;
 use crate::bench::figures::{rate, scaled};
 use crate::bench::provider::Script;
 
-const FLOOR: &str = "/stream";
+pub(super) const FLOOR: &str = "/stream";
 
 /// Between two tokens of a paced stream: 50 a second.
 const EVERY_MS: u64 = 20;
@@ -38,11 +38,16 @@ pub(super) async fn flood(running: &Running, scale: f64) -> anyhow::Result<Sampl
 }
 
 /// So many streams, each at its pace, begun one after the other within a pause of one.
-pub(super) async fn paced(running: &Running, streams: usize, scale: f64) -> anyhow::Result<Sample> {
+pub(super) async fn paced(
+    running: &Running,
+    floor: &'static str,
+    streams: usize,
+    scale: f64,
+) -> anyhow::Result<Sample> {
     let done = ask_all(
         running,
         &Loop {
-            floor: FLOOR,
+            floor,
             connections: streams,
             each: 1,
             passes: 2,
