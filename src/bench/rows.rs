@@ -1,4 +1,4 @@
-//! The benchmark's own SQL: what it looks at and puts in from outside, and the floor's table.
+//! The benchmark's own SQL: what it looks at and puts in from outside, and what the floors store.
 //!
 //! Refuses to share `store`'s statements: the floor must not become faster or slower with them, and what counts what was
 //! stored must not be what stored it. Called by `bed`, the suites and `floor`.
