@@ -165,6 +165,7 @@ impl Bed {
             stored_before: 0,
             name,
         };
+        // The floor, too: one of its routes writes the service's rows.
         let store = Store::connect(&running.database, 1).await?;
         store.migrate().await?;
         store.close().await;

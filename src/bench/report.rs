@@ -62,9 +62,9 @@ impl Report {
             doubled: both().map(|sample| sample.doubled).sum(),
             lines: suite
                 .figures()
-                .iter()
-                .chain([&disturbance])
-                .map(|figure| line(*figure, service, floor))
+                .into_iter()
+                .chain([disturbance])
+                .map(|figure| line(figure, service, floor))
                 .collect(),
             curves: plotted(columns, |sample| sample.times.curve()),
             points: plotted(columns, |sample| sample.points.clone()),

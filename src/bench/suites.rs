@@ -135,9 +135,15 @@ impl Suite {
             .map_or_else(|| "deployment".to_owned(), |value| value.get_name().to_owned())
     }
 
-    /// Whether it is measured beside a relay that writes the service's rows and sends its frames.
-    fn has_the_same_rows(self) -> bool {
-        matches!(self, Self::Rows64 | Self::Rows1 | Self::Rows50 | Self::Rows400)
+    /// The same work beside the bare floor, of a suite that is measured beside the relay with the service's rows and frames.
+    fn beside_the_floor(self) -> Option<Self> {
+        match self {
+            Self::Rows64 => Some(Self::Query64),
+            Self::Rows1 => Some(Self::Query1),
+            Self::Rows50 => Some(Self::Paced50),
+            Self::Rows400 => Some(Self::Paced400),
+            _ => None,
+        }
     }
 
     /// Who is measured in it.
@@ -181,7 +187,7 @@ impl Suite {
             } else {
                 Formation::ONE.asked_before
             },
-            asked_at: if self.has_the_same_rows() {
+            asked_at: if self.beside_the_floor().is_some() {
                 SAME_ROWS
             } else {
                 Formation::ONE.asked_at

@@ -47,6 +47,7 @@ impl StorageMeterTask {
     /// Answers until nobody can ask any more.
     pub async fn run(self) {
         let Self { line, waiting } = self;
+        // One call at a time: nobody ever waits for this lock.
         let line = &Mutex::new(line);
         let sum_up = |users: Vec<UserId>| async move { stored_bytes(&mut *line.lock().await, &users).await };
         waiting

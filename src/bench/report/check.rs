@@ -4,10 +4,10 @@ use super::{Goal, Suite, Table};
 
 /// Says in a line each what has become worse than published: of figures with a goal, and as ratios where the goal is one.
 pub(in crate::bench) fn worse(suite: Suite, published: &Table, fresh: &Table, tolerance: f64) -> Vec<String> {
-    let goals = suite.figures().iter();
-    goals
+    let figures = suite.figures().into_iter();
+    figures
         .filter_map(|(name, goal)| {
-            let find = |table: &Table| table.lines.iter().find(|line| line.figure == *name).cloned();
+            let find = |table: &Table| table.lines.iter().find(|line| line.figure == name).cloned();
             let (then, now) = (find(published)?, find(fresh)?);
             let (then, now, smaller_is_better) = match goal {
                 Goal::RatioAtLeast(_) => (then.ratio, now.ratio, false),

@@ -98,21 +98,20 @@ impl Rows {
     pub(in crate::bench) async fn append_parts(&mut self, parts: &[Part]) -> Result<(), sqlx::Error> {
         let (asked, answered): (Vec<&Part>, Vec<&Part>) =
             parts.iter().partition(|part| part.asked_as.is_some());
-        let sessions = |parts: &[&Part]| -> Vec<Uuid> { parts.iter().map(|part| part.session).collect() };
-        let runs = |parts: &[&Part]| -> Vec<Uuid> { parts.iter().map(|part| part.run).collect() };
-        let contents =
-            |parts: &[&Part]| -> Vec<String> { parts.iter().map(|part| part.content.clone()).collect() };
-        let names: Vec<Option<&str>> = asked.iter().map(|part| part.asked_as.as_deref()).collect();
         sqlx::query("SELECT public.bench_turns($1, $2, $3, $4, $5, $6, $7)")
-            .bind(sessions(&asked))
-            .bind(runs(&asked))
-            .bind(names)
-            .bind(contents(&asked))
-            .bind(sessions(&answered))
-            .bind(runs(&answered))
-            .bind(contents(&answered))
+            .bind(column(&asked, |part| part.session))
+            .bind(column(&asked, |part| part.run))
+            .bind(column(&asked, |part| part.asked_as.as_deref()))
+            .bind(column(&asked, |part| part.content.as_str()))
+            .bind(column(&answered, |part| part.session))
+            .bind(column(&answered, |part| part.run))
+            .bind(column(&answered, |part| part.content.as_str()))
             .execute(&mut self.0)
             .await?;
         Ok(())
     }
+}
+
+fn column<'p, T>(parts: &[&'p Part], of: impl Fn(&'p Part) -> T) -> Vec<T> {
+    parts.iter().map(|part| of(part)).collect()
 }
