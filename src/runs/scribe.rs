@@ -13,7 +13,7 @@ use super::{Runs, Stop};
 use crate::ids::{Fence, RunId, SessionKey};
 use crate::log::Claimed;
 use crate::store::StoreError;
-use crate::store::chunks::{NewChunk, PromptRecord};
+use crate::store::chunks::{ChunkWriter, NewChunk, PromptRecord};
 
 #[derive(Debug)]
 struct Page {
@@ -104,15 +104,17 @@ impl Desk {
 pub struct Scribe {
     runs: Arc<Runs>,
     desk: Receiver,
+    writer: ChunkWriter,
 }
 
 impl Scribe {
     pub(super) fn new(runs: Arc<Runs>, desk: Receiver) -> Self {
-        Self { runs, desk }
+        let writer = runs.context.store.chunk_writer();
+        Self { runs, desk, writer }
     }
 
     /// Stores text, a tick after the first of it came, until the task is dropped.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
         loop {
             self.desk.0.bell.notified().await;
             loop {
@@ -121,9 +123,10 @@ impl Scribe {
                 if chunks.is_empty() {
                     break;
                 }
-                if let Err(error) = self.store(&chunks).await {
+                // The same pieces until they are stored: whether the database has them already, only they can tell.
+                while let Err(error) = self.store(&chunks).await {
                     tracing::warn!(error = %error, pieces = chunks.len(), "text could not be stored; trying again");
-                    self.give_back(chunks);
+                    tokio::time::sleep(self.runs.policy.chunk_flush).await;
                 }
             }
         }
@@ -150,20 +153,16 @@ impl Scribe {
         chunks
     }
 
-    fn give_back(&self, chunks: Vec<NewChunk>) {
-        let mut pages = self.desk.0.lock();
-        for chunk in chunks {
-            if let Some(page) = pages.get_mut(&chunk.run_id) {
-                page.stored = chunk.start_at;
-                page.text.insert_str(0, &chunk.content);
-                page.prompt = chunk.prompt.or(page.prompt.take());
-                page.generation_id = page.generation_id.take().or(chunk.generation_id);
-            }
-        }
+    /// Whether the run of a piece still goes on here, and was not lost and claimed again while the piece waited for the database.
+    fn is_written(&self, chunk: &NewChunk) -> bool {
+        let pages = self.desk.0.lock();
+        pages
+            .get(&chunk.run_id)
+            .is_some_and(|page| page.fence == chunk.fence)
     }
 
-    async fn store(&self, chunks: &[NewChunk]) -> Result<(), StoreError> {
-        let stored = self.runs.context.store.write_chunks(chunks).await?;
+    async fn store(&mut self, chunks: &[NewChunk]) -> Result<(), StoreError> {
+        let stored = self.writer.write(chunks).await?;
         let mut found = HashMap::new();
         for status in stored {
             found.insert(status.run_id, status);
@@ -172,7 +171,9 @@ impl Scribe {
             match found.get(&chunk.run_id) {
                 // Its end may have been stored meanwhile; if not, it is another process's and must not go on here.
                 None => {
-                    self.runs.stop(chunk.run_id, Stop::Lost);
+                    if self.is_written(chunk) {
+                        self.runs.stop(chunk.run_id, Stop::Lost);
+                    }
                 }
                 Some(status) => {
                     self.runs

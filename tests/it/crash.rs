@@ -345,7 +345,7 @@ async fn a_zombies_answer_and_text_are_refused() {
         prompt: None,
         generation_id: None,
     };
-    let written = service.store.write_chunks(&[chunk]).await.unwrap();
+    let written = service.store.chunk_writer().write(&[chunk]).await.unwrap();
     assert!(written.is_empty(), "{written:?}");
     assert_eq!(service.store.release_run(&left.run).await.unwrap(), None);
     let again = service
@@ -450,4 +450,35 @@ async fn a_node_that_was_given_up_while_it_wrote_shows_what_the_other_made_of_it
     assert_eq!(after["seq"], 4);
     zombie.shut_down().await;
     other.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_piece_is_stored_once_where_its_writer_was_cut_off() {
+    let provider = ScriptedProvider::start().await;
+    let mut node = TestNode::start(&provider, &[]).await;
+    let left = left_behind(&node.database, 1).await;
+    let store = node.node().service().store.clone();
+    let mut writer = store.chunk_writer();
+    let piece = [NewChunk {
+        key: left.run.key.clone(),
+        run_id: left.run.run_id,
+        fence: left.run.fence,
+        attempt: 1,
+        start_at: 0,
+        content: "begun ".to_owned(),
+        prompt: None,
+        generation_id: None,
+    }];
+    assert_eq!(writer.write(&piece).await.unwrap().len(), 1);
+    node.database
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%INSERT INTO agent.chunks%'",
+        )
+        .await;
+    writer.write(&piece).await.unwrap_err();
+    assert_eq!(writer.write(&piece).await.unwrap().len(), 1);
+    let chunks = "SELECT count(*) FROM agent.chunks";
+    assert_eq!(node.database.count(chunks).await, 1);
+    node.shut_down().await;
 }

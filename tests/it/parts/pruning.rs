@@ -185,7 +185,7 @@ async fn answer(store: &Store, appender: &Appender, key: &SessionKey, run: &Clai
         prompt: None,
         generation_id: Some("generation".to_owned()),
     };
-    assert_eq!(store.write_chunks(&[chunk]).await.unwrap().len(), 1);
+    assert_eq!(store.chunk_writer().write(&[chunk]).await.unwrap().len(), 1);
     assert_eq!(store.chunk_text(key, run.run_id, 1, 0).await.unwrap(), "So ");
     store.cancel_run(key, None).await.unwrap();
     let to_stop = store.runs_to_stop(&[(key.clone(), run.run_id)]).await.unwrap();

@@ -4,10 +4,11 @@
 //! over and over, so what walks through all that came before reads more than ten thousand.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::support::eventually;
 use crate::support::node::TestNode;
-use crate::support::provider::ScriptedProvider;
+use crate::support::provider::{Script, ScriptedProvider};
 
 const TIMES: i64 = 150;
 
@@ -35,16 +36,20 @@ fn walked(read: &BTreeMap<String, i64>) -> Vec<(&String, &i64)> {
 #[tokio::test]
 async fn what_was_planned_on_empty_tables_finds_by_key_what_comes_later() {
     let provider = ScriptedProvider::start().await;
-    let mut node = TestNode::start(&provider, &[]).await;
+    let slow = Script::new().text("so ").delay(Duration::from_millis(10));
+    provider.on("slow", slow.text("slow").finish("stop").done());
+    // What is begun is stored before it is whole.
+    let mut node = TestNode::start(&provider, &[("CHUNK_FLUSH_MS", "1")]).await;
     node.listening().await;
     let mut client = node.connect("u").await;
     client.live().await;
     for nth in 0..TIMES {
-        client.ask(&format!("q{nth}"), "one").await;
+        client.ask(&format!("q{nth}"), "slow").await;
         let content = format!("notification {nth}");
         node.database.notify("u", &content).await;
         client.until(|frame| frame["content"] == content.as_str()).await;
     }
+    assert!(node.database.count("SELECT count(*) FROM agent.chunks").await >= TIMES / 2);
     node.shut_down().await;
     eventually("the end of each run, which finds its row, is counted", || async {
         read(&node).await.get("runs_pkey") >= Some(&TIMES)
