@@ -48,7 +48,7 @@ use tracing::{Instrument, Span};
 
 use crate::clock::Clock;
 use crate::feed::Feed;
-use crate::ids::{NodeId, RunId, SessionId, SessionKey, UserId};
+use crate::ids::{Fence, NodeId, RunId, SessionId, SessionKey, UserId};
 use crate::llm::Provider;
 use crate::log::Claimed;
 use crate::metrics::Metrics;
@@ -156,6 +156,7 @@ pub struct RunContext {
 #[derive(Debug)]
 struct Running {
     key: SessionKey,
+    fence: Fence,
     stop: StopSignal,
 }
 
@@ -164,12 +165,16 @@ struct Running {
 struct Mark {
     runs: Arc<Runs>,
     run: RunId,
+    fence: Fence,
     stop: StopSignal,
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        self.runs.running().remove(&self.run);
+        let mut running = self.runs.running();
+        if running.get(&self.run).is_some_and(|now| now.fence == self.fence) {
+            running.remove(&self.run);
+        }
     }
 }
 
@@ -254,17 +259,22 @@ impl Runs {
         });
     }
 
-    /// Counts a run as this process's until the mark is dropped.
+    /// Counts a run as this process's until the mark is dropped. An earlier claim of this process that was lost, and has not
+    /// noticed yet, ends.
     fn mark_running(self: &Arc<Self>, run: &Claimed) -> Mark {
         let stop = StopSignal::default();
         let running = Running {
             key: run.key.clone(),
+            fence: run.fence,
             stop: stop.clone(),
         };
-        self.running().insert(run.run_id, running);
+        if let Some(lost) = self.running().insert(run.run_id, running) {
+            lost.stop.stop(Stop::Lost);
+        }
         Mark {
             runs: Arc::clone(self),
             run: run.run_id,
+            fence: run.fence,
             stop,
         }
     }
@@ -275,6 +285,13 @@ impl Runs {
             .get(&run)
             .map(|running| running.stop.stop(reason))
             .is_some()
+    }
+
+    /// Stops a run of this process that goes on under this claim.
+    fn stop_claim(&self, run: RunId, fence: Fence, reason: Stop) {
+        if let Some(running) = self.running().get(&run).filter(|now| now.fence == fence) {
+            running.stop.stop(reason);
+        }
     }
 
     /// Stops the run of a session, if it is here: the session is gone.

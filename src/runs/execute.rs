@@ -101,7 +101,7 @@ pub(super) async fn execute(
         }
         Conclusion::Release => release(runs, room, &run).await,
         Conclusion::Drop => {
-            runs.scribe.end(run.run_id);
+            runs.scribe.end(&run);
             give_up(runs, room, &run);
         }
     }
@@ -139,7 +139,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
         match event {
             Some(Ok(Event::Started { generation_id })) => {
                 if let Some(id) = &generation_id {
-                    runs.scribe.generation(run.run_id, id);
+                    runs.scribe.generation(run, id);
                 }
                 draft.generation_id = generation_id.or(draft.generation_id.take());
             }
@@ -150,7 +150,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
                     draft.first_token = Some(Instant::now());
                 }
                 draft.text.push_str(&text);
-                runs.scribe.write(run.run_id, &text);
+                runs.scribe.write(run, &text);
             }
             Some(Ok(Event::Finished(finish))) => return Ending::Finished(finish),
             Some(Err(error)) => return Ending::Failed(error),
@@ -241,7 +241,7 @@ pub(super) async fn store_answer(
             }
         }
     };
-    runs.scribe.end(run.run_id);
+    runs.scribe.end(&run);
     drop(place);
     refused
 }
@@ -272,7 +272,7 @@ fn copy(answer: &NewAnswer) -> NewAnswer {
 /// Puts a run that has shown nothing back into its queue, for as long as it takes: a run that nobody carries on and nobody
 /// may claim holds its session.
 pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
-    runs.scribe.end(run.run_id);
+    runs.scribe.end(run);
     let released = loop {
         match runs.context.store.release_run(run).await {
             Err(error @ StoreError::Unavailable(_)) if !runs.context.tasks.stop().is_cancelled() => {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -74,9 +75,9 @@ impl Desk {
     }
 
     /// More text of a run.
-    pub(super) fn write(&self, run: RunId, text: &str) {
+    pub(super) fn write(&self, run: &Claimed, text: &str) {
         let mut pages = self.0.lock();
-        if let Some(page) = pages.get_mut(&run) {
+        if let Some(page) = page_of(&mut pages, run) {
             let was_blank = page.is_blank();
             page.text.push_str(text);
             if was_blank {
@@ -86,18 +87,29 @@ impl Desk {
     }
 
     /// The provider's handle on a run's generation: stored as soon as it is known, since only it tells the cost later.
-    pub(super) fn generation(&self, run: RunId, id: &str) {
-        if let Some(page) = self.0.lock().get_mut(&run) {
+    pub(super) fn generation(&self, run: &Claimed, id: &str) {
+        if let Some(page) = page_of(&mut self.0.lock(), run) {
             page.generation_id = Some(id.to_owned());
             self.0.bell.notify_one();
         }
     }
 
     /// A run is over; what is still on the desk is in its message.
-    pub(super) fn end(&self, run: RunId) {
-        self.0.lock().remove(&run);
+    pub(super) fn end(&self, run: &Claimed) {
+        let mut pages = self.0.lock();
+        if page_of(&mut pages, run).is_some() {
+            pages.remove(&run.run_id);
+        }
     }
 }
+
+/// The page of a claim, unless its run was lost and claimed again since.
+fn page_of<'p>(pages: &'p mut HashMap<RunId, Page>, run: &Claimed) -> Option<&'p mut Page> {
+    pages.get_mut(&run.run_id).filter(|page| page.fence == run.fence)
+}
+
+/// The longest time between two tries at what could not be stored.
+const PATIENT: Duration = Duration::from_secs(1);
 
 /// The task that stores the text.
 #[derive(Debug)]
@@ -123,11 +135,23 @@ impl Scribe {
                 if chunks.is_empty() {
                     break;
                 }
-                // The same pieces until they are stored: whether the database has them already, only they can tell.
-                while let Err(error) = self.store(&chunks).await {
-                    tracing::warn!(error = %error, pieces = chunks.len(), "text could not be stored; trying again");
-                    tokio::time::sleep(self.runs.policy.chunk_flush).await;
-                }
+                self.store_at_last(chunks).await;
+            }
+        }
+    }
+
+    /// Tries the same pieces until they are stored, since only they can tell whether the database has them already. Those whose
+    /// answer is whole by then are dropped: nobody needs them, and one that the database refuses holds up the others no longer.
+    async fn store_at_last(&mut self, mut chunks: Vec<NewChunk>) {
+        let flush = self.runs.policy.chunk_flush;
+        let mut pause = flush;
+        while let Err(error) = self.store(&chunks).await {
+            tracing::warn!(error = %error, pieces = chunks.len(), "text could not be stored; trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(flush.max(PATIENT));
+            chunks.retain(|chunk| self.is_written(chunk));
+            if chunks.is_empty() {
+                return;
             }
         }
     }
@@ -153,7 +177,7 @@ impl Scribe {
         chunks
     }
 
-    /// Whether the run of a piece still goes on here, and was not lost and claimed again while the piece waited for the database.
+    /// Whether the answer of a piece is still being written here, under the same claim.
     fn is_written(&self, chunk: &NewChunk) -> bool {
         let pages = self.desk.0.lock();
         pages
@@ -170,18 +194,14 @@ impl Scribe {
         for chunk in chunks {
             match found.get(&chunk.run_id) {
                 // Its end may have been stored meanwhile; if not, it is another process's and must not go on here.
-                None => {
-                    if self.is_written(chunk) {
-                        self.runs.stop(chunk.run_id, Stop::Lost);
-                    }
-                }
+                None => self.runs.stop_claim(chunk.run_id, chunk.fence, Stop::Lost),
                 Some(status) => {
                     self.runs
                         .context
                         .feed
                         .tell(chunk.key.session_id, &status.watchers);
                     if status.cancel_requested {
-                        self.runs.stop(chunk.run_id, Stop::Cancelled);
+                        self.runs.stop_claim(chunk.run_id, chunk.fence, Stop::Cancelled);
                     }
                 }
             }

@@ -73,7 +73,7 @@ pub struct ChunkWriter {
 
 impl ChunkWriter {
     /// Stores pieces of any number of answers in one statement. Runs that are not in the result are no longer this
-    /// process's: nothing was stored for them.
+    /// process's: this call stored nothing for them.
     ///
     /// # Errors
     /// When the database fails. The same pieces can be written again: what is stored by then is not stored twice.
@@ -122,19 +122,20 @@ impl ChunkWriter {
                 FROM (SELECT * FROM input ORDER BY user_id COLLATE "C", session_id) AS i
                 -- Looked up by key, one by one (OFFSET): joined flatly, on empty tables, it was planned as a walk through all sessions.
                 CROSS JOIN LATERAL (
-                    SELECT s.watchers
-                    FROM agent.sessions AS s
-                    WHERE s.user_id = i.user_id AND s.session_id = i.session_id
-                    OFFSET 0
-                    FOR KEY SHARE
-                ) AS s
-                CROSS JOIN LATERAL (
-                    SELECT r.cancel_requested_at
+                    SELECT r.user_id, r.session_id, r.cancel_requested_at
                     FROM agent.runs AS r
                     WHERE r.user_id = i.user_id AND r.session_id = i.session_id AND r.run_id = i.run_id
                       AND r.state = 'running' AND r.fence = i.fence
                     OFFSET 0
                 ) AS r
+                -- After the run, so that no session is locked whose run is over: who claims the next one would pass it by.
+                CROSS JOIN LATERAL (
+                    SELECT s.watchers
+                    FROM agent.sessions AS s
+                    WHERE s.user_id = r.user_id AND s.session_id = r.session_id
+                    OFFSET 0
+                    FOR KEY SHARE
+                ) AS s
             ),
             stored AS (
                 INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content)

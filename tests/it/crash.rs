@@ -470,13 +470,12 @@ async fn a_piece_is_stored_once_where_its_writer_was_cut_off() {
         generation_id: None,
     }];
     assert_eq!(writer.write(&piece).await.unwrap().len(), 1);
-    node.database
-        .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%INSERT INTO agent.chunks%'",
-        )
-        .await;
-    writer.write(&piece).await.unwrap_err();
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND query LIKE '%attempt, start_at, content, prompt, tokens, generation_id)%'
+                 AND pid <> pg_backend_pid()";
+    assert_eq!(node.database.count(cut).await, 1);
+    let error = writer.write(&piece).await.unwrap_err();
+    assert!(error.is_retryable(), "its key was taken: {error}");
     assert_eq!(writer.write(&piece).await.unwrap().len(), 1);
     let chunks = "SELECT count(*) FROM agent.chunks";
     assert_eq!(node.database.count(chunks).await, 1);

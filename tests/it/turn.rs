@@ -166,3 +166,31 @@ async fn text_stored_while_it_was_written_is_removed_once_its_answer_is_whole_an
     assert_eq!(node.database.count(chunks).await, 0);
     node.shut_down().await;
 }
+
+#[tokio::test]
+async fn text_that_the_database_refuses_holds_up_that_of_others_only_until_its_answer_is_whole() {
+    let provider = ScriptedProvider::start().await;
+    let script = |text: &str, gate: &str| Script::new().text(text).wait_for(gate).finish("stop").done();
+    provider.on("refuse", script("poison ", "refused"));
+    provider.on("hold", script("begun ", "end"));
+    let mut node = TestNode::start(&provider, &[("CHUNK_FLUSH_MS", "1")]).await;
+    node.database
+        .execute("ALTER TABLE agent.chunks ADD CHECK (content <> 'poison ')")
+        .await;
+    let mut refused = node.connect("alice").await;
+    refused.query("q", "refuse").await;
+    refused.until(|frame| frame["type"] == "delta").await;
+    let mut other = node.connect("bob").await;
+    other.query("q", "hold").await;
+    other.until(|frame| frame["type"] == "delta").await;
+    provider.open("refused");
+    let whole = refused.until(|frame| frame["type"] == "response").await;
+    assert_eq!(whole["content"], "poison ");
+    eventually("the other's text is stored", || async {
+        node.database.count("SELECT count(*) FROM agent.chunks").await == 1
+    })
+    .await;
+    provider.open("end");
+    other.until(|frame| frame["type"] == "response").await;
+    node.shut_down().await;
+}
