@@ -160,7 +160,7 @@ impl fmt::Display for Seq {
 }
 
 /// Raised at every claim of a session's run; a write that carries an older one is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fence(pub i64);
 
 /// A name that a client chose: the id of its frame, or of its device. 1 to 64 of `[A-Za-z0-9_-]`.

@@ -153,6 +153,11 @@ pub async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Re
         .unwrap_or_else(|_| Err(StoreError::too_late()))
 }
 
+/// A value of each of these, as an array, for `unnest`.
+fn column<T, R>(items: &[T], value: impl Fn(&T) -> R) -> Vec<R> {
+    items.iter().map(value).collect()
+}
+
 /// Users and sessions of these keys, each as an array, for `unnest`.
 fn columns<'k>(keys: impl IntoIterator<Item = &'k SessionKey>) -> (Vec<String>, Vec<Uuid>) {
     keys.into_iter()

@@ -16,10 +16,15 @@ use crate::log::Claimed;
 use crate::store::StoreError;
 use crate::store::chunks::{ChunkWriter, NewChunk, PromptRecord};
 
+/// The longest time between two tries at what could not be stored.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whose page it is: a run that was lost and claimed again is written anew, and the earlier claim may not have noticed yet.
+type Claim = (RunId, Fence);
+
 #[derive(Debug)]
 struct Page {
     key: SessionKey,
-    fence: Fence,
     attempt: u32,
     /// Bytes stored before `text`.
     stored: usize,
@@ -36,7 +41,7 @@ impl Page {
 
 #[derive(Debug, Default)]
 struct Pages {
-    pages: Mutex<HashMap<RunId, Page>>,
+    pages: Mutex<HashMap<Claim, Page>>,
     bell: Notify,
 }
 
@@ -54,7 +59,7 @@ pub(super) fn desk() -> (Desk, Receiver) {
 }
 
 impl Pages {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Page>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Claim, Page>> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,20 +69,19 @@ impl Desk {
     pub(super) fn begin(&self, run: &Claimed, prompt: PromptRecord) {
         let page = Page {
             key: run.key.clone(),
-            fence: run.fence,
             attempt: run.attempt,
             stored: 0,
             text: String::new(),
             prompt: Some(prompt),
             generation_id: None,
         };
-        self.0.lock().insert(run.run_id, page);
+        self.0.lock().insert((run.run_id, run.fence), page);
     }
 
     /// More text of a run.
     pub(super) fn write(&self, run: &Claimed, text: &str) {
         let mut pages = self.0.lock();
-        if let Some(page) = page_of(&mut pages, run) {
+        if let Some(page) = pages.get_mut(&(run.run_id, run.fence)) {
             let was_blank = page.is_blank();
             page.text.push_str(text);
             if was_blank {
@@ -88,7 +92,7 @@ impl Desk {
 
     /// The provider's handle on a run's generation: stored as soon as it is known, since only it tells the cost later.
     pub(super) fn generation(&self, run: &Claimed, id: &str) {
-        if let Some(page) = page_of(&mut self.0.lock(), run) {
+        if let Some(page) = self.0.lock().get_mut(&(run.run_id, run.fence)) {
             page.generation_id = Some(id.to_owned());
             self.0.bell.notify_one();
         }
@@ -96,20 +100,9 @@ impl Desk {
 
     /// A run is over; what is still on the desk is in its message.
     pub(super) fn end(&self, run: &Claimed) {
-        let mut pages = self.0.lock();
-        if page_of(&mut pages, run).is_some() {
-            pages.remove(&run.run_id);
-        }
+        self.0.lock().remove(&(run.run_id, run.fence));
     }
 }
-
-/// The page of a claim, unless its run was lost and claimed again since.
-fn page_of<'p>(pages: &'p mut HashMap<RunId, Page>, run: &Claimed) -> Option<&'p mut Page> {
-    pages.get_mut(&run.run_id).filter(|page| page.fence == run.fence)
-}
-
-/// The longest time between two tries at what could not be stored.
-const PATIENT: Duration = Duration::from_secs(1);
 
 /// The task that stores the text.
 #[derive(Debug)]
@@ -148,7 +141,7 @@ impl Scribe {
         while let Err(error) = self.store(&chunks).await {
             tracing::warn!(error = %error, pieces = chunks.len(), "text could not be stored; trying again");
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(flush.max(PATIENT));
+            pause = (pause * 2).min(flush.max(LONGEST_PAUSE));
             chunks.retain(|chunk| self.is_written(chunk));
             if chunks.is_empty() {
                 return;
@@ -159,14 +152,14 @@ impl Scribe {
     fn take(&self) -> Vec<NewChunk> {
         let mut pages = self.desk.0.lock();
         let mut chunks = Vec::new();
-        for (run, page) in pages.iter_mut().filter(|(_, page)| !page.is_blank()) {
+        for ((run_id, fence), page) in pages.iter_mut().filter(|(_, page)| !page.is_blank()) {
             let content = std::mem::take(&mut page.text);
             let start_at = page.stored;
             page.stored += content.len();
             chunks.push(NewChunk {
                 key: page.key.clone(),
-                run_id: *run,
-                fence: page.fence,
+                run_id: *run_id,
+                fence: *fence,
                 attempt: page.attempt,
                 start_at,
                 content,
@@ -179,10 +172,7 @@ impl Scribe {
 
     /// Whether the answer of a piece is still being written here, under the same claim.
     fn is_written(&self, chunk: &NewChunk) -> bool {
-        let pages = self.desk.0.lock();
-        pages
-            .get(&chunk.run_id)
-            .is_some_and(|page| page.fence == chunk.fence)
+        self.desk.0.lock().contains_key(&(chunk.run_id, chunk.fence))
     }
 
     async fn store(&mut self, chunks: &[NewChunk]) -> Result<(), StoreError> {

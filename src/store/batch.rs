@@ -9,9 +9,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::append::{Accepted, AnswerOutcome, AppendLimits, Commit, Item, NewAnswer, NewQuery, QueryOutcome};
 use super::chunks::PromptRecord;
+use super::{StoreError, column};
 use crate::ids::{Fence, MessageId, NodeId, RunId, Seq, SessionKey};
 use crate::log::{AnswerState, Claimed, Message, Role, SessionSettings, title_of};
 use crate::protocol::client::{OnBusy, Priority};
@@ -78,10 +78,6 @@ fn split(batch: &[Item]) -> (Vec<&NewQuery>, Vec<&NewAnswer>) {
         }
     }
     (queries, answers)
-}
-
-fn column<T, R>(items: &[&T], value: impl Fn(&T) -> R) -> Vec<R> {
-    items.iter().map(|item| value(item)).collect()
 }
 
 fn priority(priority: Priority) -> i16 {

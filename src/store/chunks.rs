@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use sqlx::PgConnection;
 
 use super::line::Line;
-use super::{Store, StoreError, columns, in_time};
+use super::{Store, StoreError, column, columns, in_time};
 use crate::ids::{Fence, NodeId, RunId, Seq, SessionKey};
 
 /// A piece of an answer to be stored.
@@ -83,109 +83,101 @@ impl ChunkWriter {
         written
     }
 
-    #[expect(clippy::too_many_lines, reason = "one statement with its columns")]
     async fn write_all(&mut self, chunks: &[NewChunk]) -> Result<Vec<ChunkStatus>, StoreError> {
         let mut connection = self.line.take().await?;
-        let (users, sessions) = columns(chunks.iter().map(|c| &c.key));
-        let runs: Vec<Uuid> = chunks.iter().map(|c| c.run_id.0).collect();
-        let fences: Vec<i64> = chunks.iter().map(|c| c.fence.0).collect();
-        let attempts: Vec<i32> = chunks
-            .iter()
-            .map(|c| i32::try_from(c.attempt).unwrap_or(i32::MAX))
-            .collect();
-        let starts: Vec<i32> = chunks
-            .iter()
-            .map(|c| i32::try_from(c.start_at).unwrap_or(i32::MAX))
-            .collect();
-        let contents: Vec<String> = chunks.iter().map(|c| c.content.clone()).collect();
-        let prompts: Vec<Option<String>> = chunks
-            .iter()
-            .map(|c| c.prompt.as_ref().map(PromptRecord::seqs_literal))
-            .collect();
-        let tokens: Vec<Option<i32>> = chunks
-            .iter()
-            .map(|c| c.prompt.as_ref().map(PromptRecord::tokens_column))
-            .collect();
-        let generations: Vec<Option<String>> = chunks.iter().map(|c| c.generation_id.clone()).collect();
-        let rows = sqlx::query!(
-            r#"
-            WITH input AS (
-                SELECT *
-                FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[], $7::text[],
-                            $8::text[], $9::integer[], $10::text[])
-                     AS x (user_id, session_id, run_id, fence, attempt, start_at, content, prompt, tokens, generation_id)
-            ),
-            mine AS MATERIALIZED (
-                SELECT i.*, r.cancel_requested_at, s.watchers
-                -- The session's lock, in the order of all who take several: one that is being removed takes these pieces with
-                -- it, or there is none any more. Written after it, they would be there for minutes.
-                FROM (SELECT * FROM input ORDER BY user_id COLLATE "C", session_id) AS i
-                -- Looked up by key, one by one (OFFSET): joined flatly, on empty tables, it was planned as a walk through all sessions.
-                CROSS JOIN LATERAL (
-                    SELECT r.user_id, r.session_id, r.cancel_requested_at
-                    FROM agent.runs AS r
-                    WHERE r.user_id = i.user_id AND r.session_id = i.session_id AND r.run_id = i.run_id
-                      AND r.state = 'running' AND r.fence = i.fence
-                    OFFSET 0
-                ) AS r
-                -- After the run, so that no session is locked whose run is over: who claims the next one would pass it by.
-                CROSS JOIN LATERAL (
-                    SELECT s.watchers
-                    FROM agent.sessions AS s
-                    WHERE s.user_id = r.user_id AND s.session_id = r.session_id
-                    OFFSET 0
-                    FOR KEY SHARE
-                ) AS s
-            ),
-            stored AS (
-                INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content)
-                SELECT m.user_id, m.session_id, m.run_id, m.attempt, m.start_at, m.content
-                FROM mine AS m
-                WHERE m.content <> ''
-                  AND NOT ($11 AND EXISTS (
-                      SELECT 1 FROM agent.chunks AS c
-                      WHERE c.user_id = m.user_id AND c.session_id = m.session_id AND c.run_id = m.run_id
-                        AND c.attempt = m.attempt AND c.start_at = m.start_at
-                      OFFSET 0))
-            ),
-            recorded AS (
-                UPDATE agent.runs AS r
-                SET prompt_seqs = coalesce(m.prompt::bigint[], r.prompt_seqs),
-                    prompt_tokens = coalesce(m.tokens, r.prompt_tokens),
-                    provider_generation_id = coalesce(m.generation_id, r.provider_generation_id)
-                FROM mine AS m
-                WHERE (m.prompt IS NOT NULL OR m.generation_id IS NOT NULL)
-                  AND r.user_id = m.user_id AND r.session_id = m.session_id AND r.run_id = m.run_id
-                  -- Runs of this fence that go on; asked for by their state, they were looked for among all that do.
-                  AND r.fence = m.fence AND r.ended_at IS NULL
-            )
-            SELECT run_id AS "run_id!", watchers AS "watchers!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
-            FROM mine
-            "#,
-            &users,
-            &sessions,
-            &runs,
-            &fences,
-            &attempts,
-            &starts,
-            &contents,
-            &prompts as &[Option<String>],
-            &tokens as &[Option<i32>],
-            &generations as &[Option<String>],
-            self.in_doubt,
-        )
-        .fetch_all(&mut connection)
-        .await?;
+        let written = insert(&mut connection, chunks, self.in_doubt).await?;
         self.line.keep(connection);
-        Ok(rows
-            .into_iter()
-            .map(|row| ChunkStatus {
-                run_id: RunId(row.run_id),
-                watchers: row.watchers.into_iter().map(NodeId).collect(),
-                cancel_requested: row.cancel_requested,
-            })
-            .collect())
+        Ok(written)
     }
+}
+
+/// Stores pieces in one statement. `in_doubt`: some may be stored already.
+#[expect(clippy::too_many_lines, reason = "one statement with its columns")]
+async fn insert(
+    connection: &mut PgConnection,
+    chunks: &[NewChunk],
+    in_doubt: bool,
+) -> Result<Vec<ChunkStatus>, StoreError> {
+    let (users, sessions) = columns(chunks.iter().map(|c| &c.key));
+    let rows = sqlx::query!(
+        r#"
+        WITH input AS (
+            SELECT *
+            FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::integer[], $6::integer[], $7::text[],
+                        $8::text[], $9::integer[], $10::text[])
+                 AS x (user_id, session_id, run_id, fence, attempt, start_at, content, prompt, tokens, generation_id)
+            -- The order in which all lock sessions who lock several.
+            ORDER BY user_id COLLATE "C", session_id
+        ),
+        mine AS MATERIALIZED (
+            SELECT i.*, r.cancel_requested_at, s.watchers
+            FROM input AS i
+            -- Looked up by key, one by one (OFFSET): joined flatly, on empty tables, it was planned as a walk through all sessions.
+            CROSS JOIN LATERAL (
+                SELECT r.user_id, r.session_id, r.cancel_requested_at
+                FROM agent.runs AS r
+                WHERE r.user_id = i.user_id AND r.session_id = i.session_id AND r.run_id = i.run_id
+                  AND r.state = 'running' AND r.fence = i.fence
+                OFFSET 0
+            ) AS r
+            -- The session's lock: one that is being removed takes these pieces with it, or there is none any more. Written after
+            -- it, they would be there for minutes. After the run, so that no session is locked whose run is over: who claims
+            -- the next one would pass it by.
+            CROSS JOIN LATERAL (
+                SELECT s.watchers
+                FROM agent.sessions AS s
+                WHERE s.user_id = r.user_id AND s.session_id = r.session_id
+                OFFSET 0
+                FOR KEY SHARE
+            ) AS s
+        ),
+        stored AS (
+            INSERT INTO agent.chunks (user_id, session_id, run_id, attempt, start_at, content)
+            SELECT m.user_id, m.session_id, m.run_id, m.attempt, m.start_at, m.content
+            FROM mine AS m
+            WHERE m.content <> ''
+              AND NOT ($11 AND EXISTS (
+                  SELECT 1 FROM agent.chunks AS c
+                  WHERE c.user_id = m.user_id AND c.session_id = m.session_id AND c.run_id = m.run_id
+                    AND c.attempt = m.attempt AND c.start_at = m.start_at
+                  OFFSET 0))
+        ),
+        recorded AS (
+            UPDATE agent.runs AS r
+            SET prompt_seqs = coalesce(m.prompt::bigint[], r.prompt_seqs),
+                prompt_tokens = coalesce(m.tokens, r.prompt_tokens),
+                provider_generation_id = coalesce(m.generation_id, r.provider_generation_id)
+            FROM mine AS m
+            WHERE (m.prompt IS NOT NULL OR m.generation_id IS NOT NULL)
+              AND r.user_id = m.user_id AND r.session_id = m.session_id AND r.run_id = m.run_id
+              -- Runs of this fence that go on; asked for by their state, they were looked for among all that do.
+              AND r.fence = m.fence AND r.ended_at IS NULL
+        )
+        SELECT run_id AS "run_id!", watchers AS "watchers!", cancel_requested_at IS NOT NULL AS "cancel_requested!"
+        FROM mine
+        "#,
+        &users,
+        &sessions,
+        &column(chunks, |c| c.run_id.0),
+        &column(chunks, |c| c.fence.0),
+        &column(chunks, |c| i32::try_from(c.attempt).unwrap_or(i32::MAX)),
+        &column(chunks, |c| i32::try_from(c.start_at).unwrap_or(i32::MAX)),
+        &column(chunks, |c| c.content.clone()),
+        &column(chunks, |c| c.prompt.as_ref().map(PromptRecord::seqs_literal)) as &[Option<String>],
+        &column(chunks, |c| c.prompt.as_ref().map(PromptRecord::tokens_column)) as &[Option<i32>],
+        &column(chunks, |c| c.generation_id.clone()) as &[Option<String>],
+        in_doubt,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ChunkStatus {
+            run_id: RunId(row.run_id),
+            watchers: row.watchers.into_iter().map(NodeId).collect(),
+            cancel_requested: row.cancel_requested,
+        })
+        .collect())
 }
 
 impl Store {
