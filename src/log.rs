@@ -150,6 +150,26 @@ pub struct Claimed {
     pub origin: Origin,
 }
 
+impl Claimed {
+    /// Which claim it is.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            run_id: self.run_id,
+            fence: self.fence,
+        }
+    }
+}
+
+/// One claim of a run. A run that was lost and claimed again by the same process is two of them, and the earlier one may not
+/// have noticed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Which run.
+    pub run_id: RunId,
+    /// Under which fence.
+    pub fence: Fence,
+}
+
 /// What of a session decides about its prompts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {

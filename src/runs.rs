@@ -50,7 +50,7 @@ use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::ids::{Fence, NodeId, RunId, SessionId, SessionKey, UserId};
 use crate::llm::Provider;
-use crate::log::Claimed;
+use crate::log::{Claim, Claimed};
 use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::notifier::{Hint, Notifier};
@@ -164,16 +164,18 @@ struct Running {
 #[derive(Debug)]
 struct Mark {
     runs: Arc<Runs>,
-    run: RunId,
-    fence: Fence,
+    claim: Claim,
     stop: StopSignal,
 }
 
 impl Drop for Mark {
     fn drop(&mut self) {
         let mut running = self.runs.running();
-        if running.get(&self.run).is_some_and(|now| now.fence == self.fence) {
-            running.remove(&self.run);
+        if running
+            .get(&self.claim.run_id)
+            .is_some_and(|now| now.fence == self.claim.fence)
+        {
+            running.remove(&self.claim.run_id);
         }
     }
 }
@@ -273,8 +275,7 @@ impl Runs {
         }
         Mark {
             runs: Arc::clone(self),
-            run: run.run_id,
-            fence: run.fence,
+            claim: run.claim(),
             stop,
         }
     }
@@ -288,8 +289,12 @@ impl Runs {
     }
 
     /// Stops a run of this process that goes on under this claim.
-    fn stop_claim(&self, run: RunId, fence: Fence, reason: Stop) {
-        if let Some(running) = self.running().get(&run).filter(|now| now.fence == fence) {
+    fn stop_claim(&self, claim: Claim, reason: Stop) {
+        if let Some(running) = self
+            .running()
+            .get(&claim.run_id)
+            .filter(|now| now.fence == claim.fence)
+        {
             running.stop.stop(reason);
         }
     }

@@ -6,8 +6,9 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use agent_websocket::clock::Clock;
-use agent_websocket::ids::{MessageId, RunId, Seq, SessionId, SessionKey, UserId};
+use agent_websocket::ids::{Fence, MessageId, RunId, Seq, SessionId, SessionKey, UserId};
 use agent_websocket::llm::{Event, Provider, Request, Settings};
+use agent_websocket::log::Claim;
 use agent_websocket::notify::hub::Hub;
 use agent_websocket::prompt::{ChatMessage, ChatRole};
 use agent_websocket::protocol::server::{Delta, ServerFrame};
@@ -130,20 +131,24 @@ fn to_a_connection() -> anyhow::Result<()> {
     let mut bytes = 0;
     let mut deltas = 0;
     let mut write = || {
-        let run_id = RunId::new();
-        room.begin(Answer {
-            run_id,
+        let claim = Claim {
+            run_id: RunId::new(),
+            fence: Fence(1),
+        };
+        let answer = Answer {
+            run_id: claim.run_id,
             attempt: 1,
             in_reply_to: question.message_id,
             query_seq: question.seq,
             message_id: MessageId::new(),
             started_at: now,
             text: String::new(),
-        });
+        };
+        room.begin(claim, answer);
         let (mut cursor, _) = room.cursor(question.seq);
         cursor.set_live();
         for _ in 0..WRITTEN {
-            room.write(run_id, " word");
+            room.write(claim, " word");
             loop {
                 let part = match room.next(&mut cursor) {
                     Step::Delta(part) => part,
@@ -154,7 +159,7 @@ fn to_a_connection() -> anyhow::Result<()> {
                 bytes += frame(key.session_id, part, now).len();
             }
         }
-        room.abandon(run_id);
+        room.abandon(claim);
     };
     write();
     measure("token: written, taken by one connection, encoded", WRITTEN, write);

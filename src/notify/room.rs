@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{Mailbox, Signal};
 use crate::ids::{ClientName, ConnectionId, RunId, Seq, SessionKey};
-use crate::log::{Message, Role, title_of};
+use crate::log::{Claim, Message, Role, title_of};
 use crate::protocol::close::CloseReason;
 use crate::session::replay::{Answer, Cursor, Step, Tail};
 
@@ -43,8 +43,9 @@ struct State {
     /// Registered as a watcher in the store, and read since.
     loaded: bool,
     deleted: bool,
-    /// The run in progress is executed by this process: what the store says of its text is older than what is here.
-    local_run: Option<RunId>,
+    /// The run in progress is executed by this process, under this claim: what the store says of its text is older than what
+    /// is here.
+    writer: Option<Claim>,
     /// Runs whose answer is in the log, the newest last: a look at the store that began before cannot bring them back.
     ended: VecDeque<RunId>,
     members: Vec<Member>,
@@ -70,7 +71,7 @@ impl Room {
             title: None,
             loaded: false,
             deleted: false,
-            local_run: None,
+            writer: None,
             ended: VecDeque::new(),
             // Most sessions are watched by one connection; a vector would begin with room for four.
             members: Vec::with_capacity(1),
@@ -126,7 +127,7 @@ impl Room {
         let left = state
             .empty_since
             .is_some_and(|since| now.duration_since(since) >= linger);
-        if !left || !state.members.is_empty() || state.local_run.is_some() {
+        if !left || !state.members.is_empty() || state.writer.is_some() {
             return false;
         }
         state.loaded = false;
@@ -190,7 +191,7 @@ impl Room {
     /// Since when nobody watches.
     pub fn empty_since(&self) -> Option<Instant> {
         let state = self.state();
-        if state.local_run.is_some() {
+        if state.writer.is_some() {
             None
         } else {
             state.empty_since
@@ -212,8 +213,8 @@ impl Room {
     pub fn offer(&self, message: Arc<Message>) -> bool {
         let mut state = self.state();
         if let Some(run) = message.run_id.filter(|_| message.in_reply_to.is_some()) {
-            if state.local_run == Some(run) {
-                state.local_run = None;
+            if state.writer.is_some_and(|writer| writer.run_id == run) {
+                state.writer = None;
             }
             if state.ended.len() == ENDED_KEPT {
                 state.ended.pop_front();
@@ -252,27 +253,29 @@ impl Room {
     }
 
     /// A run of this process begins: its text will be written here.
-    pub fn begin(&self, answer: Answer) {
+    pub fn begin(&self, writer: Claim, answer: Answer) {
         let mut state = self.state();
-        state.local_run = Some(answer.run_id);
+        state.writer = Some(writer);
         state.tail.answer = Some(answer);
         ring(&state.members);
     }
 
-    /// Adds text to the answer of a run of this process.
-    pub fn write(&self, run: RunId, text: &str) {
+    /// Adds text to the answer of a run of this process, unless it is another claim's by now.
+    pub fn write(&self, writer: Claim, text: &str) {
         let mut state = self.state();
-        if let Some(answer) = state.tail.answer.as_mut().filter(|answer| answer.run_id == run) {
+        if state.writer == Some(writer)
+            && let Some(answer) = &mut state.tail.answer
+        {
             answer.text.push_str(text);
             ring(&state.members);
         }
     }
 
     /// A run of this process is over without a message: released, or somebody else's by now.
-    pub fn abandon(&self, run: RunId) {
+    pub fn abandon(&self, writer: Claim) {
         let mut state = self.state();
-        if state.local_run == Some(run) {
-            state.local_run = None;
+        if state.writer == Some(writer) {
+            state.writer = None;
             state.tail.answer = None;
             ring(&state.members);
         }
@@ -284,7 +287,7 @@ impl Room {
         let over = answer
             .as_ref()
             .is_some_and(|answer| state.ended.contains(&answer.run_id));
-        if state.local_run.is_none() && !over && state.tail.answer != answer {
+        if state.writer.is_none() && !over && state.tail.answer != answer {
             state.tail.answer = answer;
             ring(&state.members);
         }
@@ -293,7 +296,7 @@ impl Room {
     /// What is known here of another process's answer: run, try, bytes of text.
     pub fn mirrored(&self) -> Option<(RunId, u32, usize)> {
         let state = self.state();
-        if state.local_run.is_some() {
+        if state.writer.is_some() {
             return None;
         }
         state
@@ -321,7 +324,7 @@ impl Room {
 
     /// Whether a run of this process writes here.
     pub fn has_local_run(&self) -> bool {
-        self.state().local_run.is_some()
+        self.state().writer.is_some()
     }
 
     /// Whether an answer is being written, here or elsewhere.

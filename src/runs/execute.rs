@@ -56,7 +56,7 @@ impl Draft {
 /// Shows in its room that a claimed run begins.
 pub(super) fn begin(runs: &Runs, run: &Claimed) -> Arc<Room> {
     let room = runs.context.hub.room(&run.key, Instant::now());
-    room.begin(Answer {
+    let answer = Answer {
         run_id: run.run_id,
         attempt: run.attempt,
         in_reply_to: run.query_id,
@@ -64,7 +64,8 @@ pub(super) fn begin(runs: &Runs, run: &Claimed) -> Arc<Room> {
         message_id: run.answer_id,
         started_at: Timestamp(runs.context.clock.now()),
         text: String::new(),
-    });
+    };
+    room.begin(run.claim(), answer);
     room
 }
 
@@ -144,7 +145,7 @@ async fn generate(runs: &Runs, run: &Claimed, room: &Room, stop: &StopSignal, dr
                 draft.generation_id = generation_id.or(draft.generation_id.take());
             }
             Some(Ok(Event::Text(text))) => {
-                room.write(run.run_id, &text);
+                room.write(run.claim(), &text);
                 if draft.text.is_empty() {
                     draft.first_token_at = Some(Timestamp(runs.context.clock.now()));
                     draft.first_token = Some(Instant::now());
@@ -248,7 +249,7 @@ pub(super) async fn store_answer(
 
 /// The run is not ours any more; what became of it, an answer by somebody else for one, is in the store.
 fn give_up(runs: &Runs, room: &Room, run: &Claimed) {
-    room.abandon(run.run_id);
+    room.abandon(run.claim());
     runs.context.feed.hinted(run.key.session_id);
 }
 
@@ -284,7 +285,7 @@ pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
     };
     match released {
         Ok(Some(watchers)) => {
-            room.abandon(run.run_id);
+            room.abandon(run.claim());
             room.post(&crate::notify::mailbox::Signal::Run {
                 run_id: run.run_id,
                 state: "queued",
@@ -293,10 +294,10 @@ pub(super) async fn release(runs: &Runs, room: &Room, run: &Claimed) {
             runs.context.feed.tell(run.key.session_id, &watchers);
             runs.offer_work();
         }
-        Ok(None) => room.abandon(run.run_id),
+        Ok(None) => room.abandon(run.claim()),
         Err(error) => {
             tracing::warn!(error = %error, run = %run.run_id, "a run could not be released; its lease will run out");
-            room.abandon(run.run_id);
+            room.abandon(run.claim());
         }
     }
 }

@@ -11,16 +11,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Runs, Stop};
-use crate::ids::{Fence, RunId, SessionKey};
-use crate::log::Claimed;
+use crate::ids::SessionKey;
+use crate::log::{Claim, Claimed};
 use crate::store::StoreError;
 use crate::store::chunks::{ChunkWriter, NewChunk, PromptRecord};
 
 /// The longest time between two tries at what could not be stored.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Whose page it is: a run that was lost and claimed again is written anew, and the earlier claim may not have noticed yet.
-type Claim = (RunId, Fence);
 
 #[derive(Debug)]
 struct Page {
@@ -75,13 +72,13 @@ impl Desk {
             prompt: Some(prompt),
             generation_id: None,
         };
-        self.0.lock().insert((run.run_id, run.fence), page);
+        self.0.lock().insert(run.claim(), page);
     }
 
     /// More text of a run.
     pub(super) fn write(&self, run: &Claimed, text: &str) {
         let mut pages = self.0.lock();
-        if let Some(page) = pages.get_mut(&(run.run_id, run.fence)) {
+        if let Some(page) = pages.get_mut(&run.claim()) {
             let was_blank = page.is_blank();
             page.text.push_str(text);
             if was_blank {
@@ -92,7 +89,7 @@ impl Desk {
 
     /// The provider's handle on a run's generation: stored as soon as it is known, since only it tells the cost later.
     pub(super) fn generation(&self, run: &Claimed, id: &str) {
-        if let Some(page) = self.0.lock().get_mut(&(run.run_id, run.fence)) {
+        if let Some(page) = self.0.lock().get_mut(&run.claim()) {
             page.generation_id = Some(id.to_owned());
             self.0.bell.notify_one();
         }
@@ -100,7 +97,7 @@ impl Desk {
 
     /// A run is over; what is still on the desk is in its message.
     pub(super) fn end(&self, run: &Claimed) {
-        self.0.lock().remove(&(run.run_id, run.fence));
+        self.0.lock().remove(&run.claim());
     }
 }
 
@@ -152,14 +149,13 @@ impl Scribe {
     fn take(&self) -> Vec<NewChunk> {
         let mut pages = self.desk.0.lock();
         let mut chunks = Vec::new();
-        for ((run_id, fence), page) in pages.iter_mut().filter(|(_, page)| !page.is_blank()) {
+        for (claim, page) in pages.iter_mut().filter(|(_, page)| !page.is_blank()) {
             let content = std::mem::take(&mut page.text);
             let start_at = page.stored;
             page.stored += content.len();
             chunks.push(NewChunk {
                 key: page.key.clone(),
-                run_id: *run_id,
-                fence: *fence,
+                claim: *claim,
                 attempt: page.attempt,
                 start_at,
                 content,
@@ -172,7 +168,7 @@ impl Scribe {
 
     /// Whether the answer of a piece is still being written here, under the same claim.
     fn is_written(&self, chunk: &NewChunk) -> bool {
-        self.desk.0.lock().contains_key(&(chunk.run_id, chunk.fence))
+        self.desk.0.lock().contains_key(&chunk.claim)
     }
 
     async fn store(&mut self, chunks: &[NewChunk]) -> Result<(), StoreError> {
@@ -182,16 +178,16 @@ impl Scribe {
             found.insert(status.run_id, status);
         }
         for chunk in chunks {
-            match found.get(&chunk.run_id) {
+            match found.get(&chunk.claim.run_id) {
                 // Its end may have been stored meanwhile; if not, it is another process's and must not go on here.
-                None => self.runs.stop_claim(chunk.run_id, chunk.fence, Stop::Lost),
+                None => self.runs.stop_claim(chunk.claim, Stop::Lost),
                 Some(status) => {
                     self.runs
                         .context
                         .feed
                         .tell(chunk.key.session_id, &status.watchers);
                     if status.cancel_requested {
-                        self.runs.stop_claim(chunk.run_id, chunk.fence, Stop::Cancelled);
+                        self.runs.stop_claim(chunk.claim, Stop::Cancelled);
                     }
                 }
             }

@@ -6,17 +6,16 @@ use sqlx::PgConnection;
 
 use super::line::Line;
 use super::{Store, StoreError, column, columns, in_time};
-use crate::ids::{Fence, NodeId, RunId, Seq, SessionKey};
+use crate::ids::{NodeId, RunId, Seq, SessionKey};
+use crate::log::Claim;
 
 /// A piece of an answer to be stored.
 #[derive(Clone, Debug)]
 pub struct NewChunk {
     /// Whose session.
     pub key: SessionKey,
-    /// Which run.
-    pub run_id: RunId,
-    /// The claim under which it is written.
-    pub fence: Fence,
+    /// Under which claim of which run it is written.
+    pub claim: Claim,
     /// Which try.
     pub attempt: u32,
     /// Where it stands, in bytes of UTF-8.
@@ -158,8 +157,8 @@ async fn insert(
         "#,
         &users,
         &sessions,
-        &column(chunks, |c| c.run_id.0),
-        &column(chunks, |c| c.fence.0),
+        &column(chunks, |c| c.claim.run_id.0),
+        &column(chunks, |c| c.claim.fence.0),
         &column(chunks, |c| i32::try_from(c.attempt).unwrap_or(i32::MAX)),
         &column(chunks, |c| i32::try_from(c.start_at).unwrap_or(i32::MAX)),
         &column(chunks, |c| c.content.clone()),

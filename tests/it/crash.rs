@@ -337,8 +337,7 @@ async fn a_zombies_answer_and_text_are_refused() {
     assert_eq!(outcome, AnswerOutcome::Fenced);
     let chunk = NewChunk {
         key: left.run.key.clone(),
-        run_id: left.run.run_id,
-        fence: left.run.fence,
+        claim: left.run.claim(),
         attempt: 1,
         start_at: 7,
         content: "and more".to_owned(),
@@ -453,6 +452,68 @@ async fn a_node_that_was_given_up_while_it_wrote_shows_what_the_other_made_of_it
 }
 
 #[tokio::test]
+async fn a_node_that_lost_a_run_and_claimed_it_again_shows_and_stores_the_later_try_only() {
+    let provider = ScriptedProvider::start().await;
+    let script = |text: &str, gate: &str| {
+        let whole = Script::new().text(text).wait_for(gate).text("whole");
+        whole.finish("stop").done()
+    };
+    provider.then(script("Lost ", "never"));
+    provider.then(script("Anew ", "end"));
+    // The earlier try is not told of its loss by the text that it would store.
+    let mut node = TestNode::start(&provider, &[("CHUNK_FLUSH_MS", "60000"), ("LEASE_MS", "120000")]).await;
+    let mut client = node.connect("alice").await;
+    client.query("q", "Well?").await;
+    let lost = client.until(|frame| frame["type"] == "delta").await;
+    assert_eq!((&lost["content"], &lost["attempt"]), (&json!("Lost "), &json!(1)));
+    // By hand, what a reaper does that finds no text: it takes the run over and puts it back into its queue.
+    let service = node.node().service();
+    let run = claimed(&node.database, &client.session).await;
+    let taken = service
+        .store
+        .take_over_run(service.node, &run)
+        .await
+        .unwrap()
+        .unwrap();
+    service.store.release_run(&taken.run).await.unwrap().unwrap();
+    service.runs.look_for_work();
+
+    // The earlier try has ended by then, and what it shows with it.
+    provider.wait_for(|tally| tally.aborted == 1).await;
+    let anew = client
+        .until(|frame| frame["type"] == "delta" && frame["content"] == "Anew ")
+        .await;
+    assert_eq!((&anew["attempt"], &anew["offset"]), (&json!(2), &json!(0)));
+    let mut second = node.resume("alice", &client.session, 0).await;
+    second.live().await;
+    let shown = second
+        .frames
+        .iter()
+        .find(|frame| frame["type"] == "delta")
+        .unwrap();
+    assert_eq!(
+        (&shown["content"], &shown["attempt"]),
+        (&json!("Anew "), &json!(2))
+    );
+    provider.open("end");
+    for client in [&mut client, &mut second] {
+        let response = response(client).await;
+        assert_eq!(
+            (&response["state"], &response["content"]),
+            (&json!("complete"), &json!("Anew whole"))
+        );
+        assert_eq!(response["seq"], 2);
+    }
+    eventually("both tries have ended", || async {
+        node.node().service().runs.count() == 0
+    })
+    .await;
+    assert_eq!(provider.calls(), 2);
+    assert_eq!(node.database.transcript(&client.session).await.len(), 2);
+    node.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_piece_is_stored_once_where_its_writer_was_cut_off() {
     let provider = ScriptedProvider::start().await;
     let mut node = TestNode::start(&provider, &[]).await;
@@ -461,8 +522,7 @@ async fn a_piece_is_stored_once_where_its_writer_was_cut_off() {
     let mut writer = store.chunk_writer();
     let piece = [NewChunk {
         key: left.run.key.clone(),
-        run_id: left.run.run_id,
-        fence: left.run.fence,
+        claim: left.run.claim(),
         attempt: 1,
         start_at: 0,
         content: "begun ".to_owned(),

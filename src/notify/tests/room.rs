@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{contents, has_rung, key, message, run, writing};
-use crate::ids::{ClientName, ConnectionId, Seq};
-use crate::log::Role;
+use crate::ids::{ClientName, ConnectionId, Fence, RunId, Seq};
+use crate::log::{Claim, Role};
 use crate::notify::mailbox::{Mailbox, Signal};
 use crate::notify::room::Room;
 use crate::session::replay::Step;
@@ -25,6 +25,13 @@ fn enter(room: &Room, device: Option<&str>) -> (ConnectionId, Mailbox) {
     let device = device.map(|name| ClientName::new(name).unwrap());
     room.enter(connection, device, mailbox.clone());
     (connection, mailbox)
+}
+
+fn claim(run_id: RunId, fence: i64) -> Claim {
+    Claim {
+        run_id,
+        fence: Fence(fence),
+    }
 }
 
 fn title(room: &Room) -> Option<String> {
@@ -169,12 +176,12 @@ fn loading_keeps_what_was_committed_here_meanwhile() {
 #[test]
 fn loading_keeps_an_answer_unless_its_message_is_here() {
     let room = room();
-    room.begin(writing(run(1), "a"));
+    room.begin(claim(run(1), 1), writing(run(1), "a"));
     room.load(Seq(5), None);
     assert!(room.is_answering());
 
     let ended = Room::new(key(1), Instant::now());
-    ended.begin(writing(run(1), "a"));
+    ended.begin(claim(run(1), 1), writing(run(1), "a"));
     ended.offer(message(6, Role::Assistant, Some(run(1)), "a"));
     ended.load(Seq(5), None);
     assert_eq!((ended.head(), ended.is_answering()), (Seq(6), false));
@@ -187,12 +194,12 @@ fn a_room_is_not_given_up_while_somebody_watches_or_writes() {
     let now = Instant::now();
     assert!(!room.unload(now, Duration::ZERO), "somebody watches");
     room.leave(connection, now);
-    room.begin(writing(run(1), ""));
+    room.begin(claim(run(1), 1), writing(run(1), ""));
     assert!(!room.unload(now, Duration::ZERO), "a run writes");
     assert_eq!(room.empty_since(), None);
     assert!(room.is_loaded());
 
-    room.abandon(run(1));
+    room.abandon(claim(run(1), 1));
     assert!(room.empty_since().is_some());
     assert!(room.unload(now, Duration::ZERO));
     assert!(!room.is_loaded());
@@ -216,22 +223,38 @@ fn a_room_is_kept_for_a_client_that_is_about_to_enter() {
 fn text_is_taken_from_the_run_in_progress_only() {
     let room = loaded(1);
     let (_, mailbox) = enter(&room, None);
-    room.begin(writing(run(1), ""));
+    room.begin(claim(run(1), 1), writing(run(1), ""));
     assert!(has_rung(&mailbox));
-    room.write(run(2), "late");
+    room.write(claim(run(2), 1), "late");
     assert!(!has_rung(&mailbox));
-    room.write(run(1), "a");
-    room.write(run(1), "b");
+    room.write(claim(run(1), 1), "a");
+    room.write(claim(run(1), 1), "b");
     assert!(has_rung(&mailbox));
     assert_eq!(room.answer().unwrap().text, "ab");
-    room.abandon(run(2));
+    room.abandon(claim(run(2), 1));
     assert!(room.is_answering(), "another run's end changes nothing");
+}
+
+#[test]
+fn a_run_that_was_claimed_again_is_written_by_its_later_claim_only() {
+    let room = loaded(1);
+    let (earlier, later) = (claim(run(1), 1), claim(run(1), 2));
+    room.begin(earlier, writing(run(1), ""));
+    room.write(earlier, "lost");
+    room.begin(later, writing(run(1), ""));
+    room.write(earlier, "late");
+    room.write(later, "anew");
+    room.abandon(earlier);
+    assert_eq!(room.answer().unwrap().text, "anew");
+    assert!(room.has_local_run());
+    room.abandon(later);
+    assert!(!room.is_answering());
 }
 
 #[test]
 fn a_run_of_this_process_ends_with_its_message() {
     let room = loaded(1);
-    room.begin(writing(run(1), "a"));
+    room.begin(claim(run(1), 1), writing(run(1), "a"));
     room.offer(message(2, Role::User, Some(run(2)), "meanwhile"));
     assert!(room.has_local_run());
     room.offer(message(3, Role::Assistant, Some(run(1)), "a"));
@@ -248,7 +271,7 @@ fn what_the_store_says_of_an_answer_counts_only_while_none_is_written_here() {
     room.mirror(Some(writing(run(1), "stored")));
     assert!(!has_rung(&mailbox), "no news");
 
-    room.begin(writing(run(2), "here"));
+    room.begin(claim(run(2), 1), writing(run(2), "here"));
     assert_eq!(room.mirrored(), None);
     room.mirror(None);
     room.mirror(Some(writing(run(1), "stored later")));
@@ -260,7 +283,7 @@ fn a_deleted_room_closes_everybody_but_the_one_who_deleted_it() {
     let room = loaded(1);
     let (by, own) = enter(&room, None);
     let (_, other) = enter(&room, None);
-    room.begin(writing(run(1), "a"));
+    room.begin(claim(run(1), 1), writing(run(1), "a"));
     room.delete(Some(by));
     assert!(room.is_deleted() && !room.is_answering());
     assert!(own.is_empty());

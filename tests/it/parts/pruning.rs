@@ -177,8 +177,7 @@ async fn question(store: &Store, appender: &Appender, key: &SessionKey) -> Claim
 async fn answer(store: &Store, appender: &Appender, key: &SessionKey, run: &Claimed) {
     let chunk = NewChunk {
         key: key.clone(),
-        run_id: run.run_id,
-        fence: run.fence,
+        claim: run.claim(),
         attempt: 1,
         start_at: 0,
         content: "So ".to_owned(),
