@@ -12,16 +12,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::figures::now_ns;
-
-/// Connections that may wait to be accepted. A floor that called for 400 streams at once found room for the 128 of the standard
-/// library, and some of its calls came again a second later: of a run of 8 seconds it lost one.
-const BACKLOG: u32 = 4096;
+use crate::http::listen;
 
 /// A longer request than any of the suites makes.
 const MAX_REQUEST: usize = 8 * 1024 * 1024;
@@ -112,16 +109,18 @@ impl Provider {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// Starts it where a deployment will look for it.
+    /// Starts it where a deployment will look for it. To be called within a runtime.
     pub(super) fn start_at(address: SocketAddr) -> anyhow::Result<Self> {
+        // A floor that called for 400 streams at once found room for the 128 that the standard library lets wait, and some of its calls
+        // came again a second later: of a run of 8 seconds it lost one.
+        let listener = listen::bind(address)
+            .and_then(TcpListener::into_std)
+            .with_context(|| address.to_string())?;
+        let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let entered = runtime.enter();
-        let listener = listen(address).with_context(|| address.to_string())?;
-        drop(entered);
-        let address = listener.local_addr()?;
         thread::Builder::new()
             .name("provider".to_owned())
             .spawn(move || {
@@ -140,19 +139,8 @@ impl Provider {
     }
 }
 
-/// Opens an address; to be called within a runtime.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+async fn serve(listener: std::net::TcpListener) -> anyhow::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
