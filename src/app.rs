@@ -8,8 +8,10 @@ mod beside;
 mod commands;
 mod database;
 mod dev;
+mod runtime;
 
 pub use commands::run;
+pub use runtime::runtime;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use crate::auth::Authenticator;
@@ -32,6 +35,7 @@ use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
+use crate::notify::turnstile::Turnstile;
 use crate::prompt::Window;
 use crate::runs::{Dispatcher, Lease, Reconciler, RunContext, RunPolicy, Runs, Scribe};
 use crate::secret::{DatabaseUrl, Secret};
@@ -177,7 +181,9 @@ impl Node {
             );
         }
         let admin = admin_address.map(tracing::field::display);
-        tracing::info!(%node, %address, admin, "serving");
+        let runtime = Handle::current();
+        let (runtime, threads) = (runtime.runtime_flavor(), runtime.metrics().num_workers());
+        tracing::info!(%node, %address, admin, ?runtime, threads, "serving");
         Ok(Self { service, address })
     }
 
@@ -285,6 +291,7 @@ fn assemble(
         store,
         appender,
         hub,
+        turnstile: Turnstile::new(),
         feed,
         runs,
         notifier,

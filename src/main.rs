@@ -8,7 +8,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match app::runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };

@@ -8,6 +8,7 @@ pub mod listener;
 pub mod mailbox;
 pub mod notifier;
 pub mod room;
+pub mod turnstile;
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::notify::hub::Hub;
 use crate::notify::listener::ListenerState;
 use crate::notify::notifier::Notifier;
+use crate::notify::turnstile::Turnstile;
 use crate::protocol::error::{ErrorCode, Refusal};
 use crate::protocol::text::Timestamp;
 use crate::runs::Runs;
@@ -60,6 +61,8 @@ pub struct Service {
     pub appender: Appender,
     /// The rooms and the users.
     pub hub: Arc<Hub>,
+    /// Where connections pass that were told something with thousands of others.
+    pub turnstile: Turnstile,
     /// Keeps rooms in step.
     pub feed: Feed,
     /// The runs.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -57,6 +58,8 @@ struct Contents {
     signals: VecDeque<Signal>,
     lost: bool,
     close: Option<CloseReason>,
+    /// When it was first rung of the rings not heard yet.
+    rung_at: Option<Instant>,
 }
 
 impl Contents {
@@ -107,14 +110,14 @@ impl Mailbox {
         {
             contents.signals.push_back(signal);
         }
-        drop(contents);
-        self.ring();
+        self.ring_for(contents);
     }
 
     /// Asks the connection to close. The first reason stands.
     pub fn close(&self, reason: CloseReason) {
-        self.contents().close.get_or_insert(reason);
-        self.ring();
+        let mut contents = self.contents();
+        contents.close.get_or_insert(reason);
+        self.ring_for(contents);
     }
 
     /// Forgets what was said of a session: its connection has moved to another one. What is the user's stays.
@@ -134,18 +137,27 @@ impl Mailbox {
     /// Makes the connection read its pending notifications from the store. What waits of them is forgotten: the read brings
     /// them, each in its place behind older ones.
     pub fn mark_lost(&self) {
-        self.contents().lose();
-        self.ring();
+        let mut contents = self.contents();
+        contents.lose();
+        self.ring_for(contents);
     }
 
     /// Makes the connection look at its session.
     pub fn ring(&self) {
+        self.ring_for(self.contents());
+    }
+
+    fn ring_for(&self, mut contents: MutexGuard<'_, Contents>) {
+        contents.rung_at.get_or_insert_with(Instant::now);
+        drop(contents);
         self.0.bell.notify_one();
     }
 
-    /// Waits for a ring. One that came before is not lost.
-    pub async fn rung(&self) {
+    /// Waits for a ring, and says how long ago the first came of those that are heard by this. One that came before is not lost.
+    pub async fn rung(&self) -> Duration {
         self.0.bell.notified().await;
+        let rung_at = self.contents().rung_at.take();
+        rung_at.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Takes the next thing out.

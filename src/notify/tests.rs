@@ -3,6 +3,7 @@
 mod hub;
 mod mailbox;
 mod room;
+mod turnstile;
 
 use std::sync::Arc;
 

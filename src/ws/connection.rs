@@ -38,6 +38,7 @@ use crate::feed::Opened;
 use crate::http::meter::InboundBytes;
 use crate::ids::{ClientName, MessageId, SessionId, SessionKey};
 use crate::limits::FrameMeter;
+use crate::notify::turnstile::Turnstile;
 use crate::protocol::client::{self, BadFrame, ClientFrame, Command, SessionRef};
 use crate::protocol::close::CloseReason;
 use crate::protocol::error::{ErrorCode, Refusal};
@@ -48,7 +49,7 @@ use crate::store::append::Accepted;
 use attached::Attached;
 pub(super) use attached::close_for;
 use delivered::Delivered;
-use waits::{IN_A_ROW, Waits, is_crowded};
+use waits::{IN_A_ROW, Waits};
 
 type Work = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -192,11 +193,13 @@ impl Connection {
         }
         waits.until(self.next_deadline());
         tokio::select! {
-            () = self.seat.mailbox().rung() => {
+            heard_after = self.seat.mailbox().rung() => {
                 // Whoever rang may have more to say: what can run now goes first, and then all of it goes out in one write.
                 // An idle process comes back at once; a busy one, where a write a token was two thirds of the CPU time, sent
                 // twice as many tokens a second. Who was told nothing just now need not wait for more.
-                if self.keepalive.sent_within(IN_A_ROW, Instant::now()) || is_crowded() {
+                if Turnstile::is_for(heard_after) {
+                    Box::pin(self.service.turnstile.pass()).await;
+                } else if self.keepalive.sent_within(IN_A_ROW, Instant::now()) {
                     yield_now().await;
                 }
                 Ok(())

@@ -1,6 +1,9 @@
 //! One connection's mailbox: order, overflow, the bell, the close.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
 
 use super::{contents, has_rung, notification, run};
 use crate::notify::mailbox::{Mail, Mailbox, Signal};
@@ -53,6 +56,30 @@ fn everything_rings_and_a_ring_is_kept_until_it_is_heard() {
         assert!(has_rung(&mailbox));
         assert!(!has_rung(&mailbox), "one ring is heard once");
     }
+}
+
+#[test]
+fn how_late_a_ring_is_heard_counts_from_the_first_of_those_heard_together() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mailbox = Mailbox::default();
+    let began = Instant::now();
+    mailbox.put(renamed("a"));
+    std::thread::sleep(PAUSE);
+    mailbox.ring();
+    let heard_after = mailbox.rung().now_or_never().unwrap();
+    assert!(
+        (PAUSE..=began.elapsed()).contains(&heard_after),
+        "{heard_after:?}"
+    );
+
+    std::thread::sleep(PAUSE);
+    let began = Instant::now();
+    mailbox.ring();
+    let heard_after = mailbox.rung().now_or_never().unwrap();
+    assert!(
+        heard_after <= began.elapsed(),
+        "what was heard counts no more: {heard_after:?}"
+    );
 }
 
 #[test]

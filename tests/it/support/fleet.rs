@@ -1,5 +1,5 @@
 //! Several `serve` processes on one database, each behind a proxy of its own to Postgres, with devices that roam between
-//! them; and what must hold of all of it at rest.
+//! them; and what must hold of all of it at rest. The first of them has one core, and so one thread; the others have all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -83,7 +83,10 @@ impl Fleet {
         slot.starts += 1;
         let settings = values(&self.provider_url, &slot.proxy.url, &changes);
         let name = format!("node {node}, start {}", slot.starts);
-        let process = ServeProcess::start(&name, settings).await;
+        let process = match node {
+            0 => ServeProcess::start_on_one_core(&name, settings).await,
+            _ => ServeProcess::start(&name, settings).await,
+        };
         let base = process.base.clone();
         slot.process = Some(process);
         self.addresses()[node] = Some(base);

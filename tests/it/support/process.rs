@@ -222,7 +222,29 @@ pub(crate) struct ServeProcess {
 impl ServeProcess {
     /// Starts it with settings as [`super::node::values`] gives them, logging JSON unless they say otherwise, and waits until
     /// it serves.
-    pub(crate) async fn start(name: &str, mut settings: HashMap<String, String>) -> Self {
+    pub(crate) async fn start(name: &str, settings: HashMap<String, String>) -> Self {
+        let program = env!("CARGO_BIN_EXE_agent-websocket");
+        Self::run(name, program, &["serve"], settings).await
+    }
+
+    /// Does the same on one core, where it serves on one thread; on all where the system does not tell which there are.
+    pub(crate) async fn start_on_one_core(name: &str, settings: HashMap<String, String>) -> Self {
+        let Some(core) = first_core() else {
+            return Self::start(name, settings).await;
+        };
+        let program = env!("CARGO_BIN_EXE_agent-websocket");
+        let node = Self::run(name, "taskset", &["-c", &core, program, "serve"], settings).await;
+        let log = node.process.stderr();
+        assert!(log.contains("CurrentThread"), "{name} runs on one thread");
+        node
+    }
+
+    async fn run(
+        name: &str,
+        program: &str,
+        arguments: &[&str],
+        mut settings: HashMap<String, String>,
+    ) -> Self {
         for (name, value) in [
             ("BIND_ADDR", "127.0.0.1:0"),
             ("ADMIN_BIND_ADDR", "127.0.0.1:0"),
@@ -232,7 +254,7 @@ impl ServeProcess {
                 .entry(name.to_owned())
                 .or_insert_with(|| value.to_owned());
         }
-        let mut process = Process::start(name, "serve", &settings);
+        let mut process = Process::run(name, Path::new(program), arguments, &settings, Stdio::null());
         let mut served = None;
         eventually("the process serves", || {
             assert!(process.is_alive(), "{name} ended instead of serving");
@@ -267,6 +289,15 @@ impl ServeProcess {
         let (status, body) = get(&self.base, "/readyz").await;
         (status, serde_json::from_str(&body).unwrap())
     }
+}
+
+/// The first core that this process may use, where the system tells: `0` of `Cpus_allowed_list: 0-1`.
+fn first_core() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let cores = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    cores.trim().split(['-', ',']).next().map(str::to_owned)
 }
 
 /// What a server logs once it serves.
