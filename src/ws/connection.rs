@@ -194,9 +194,9 @@ impl Connection {
         waits.until(self.next_deadline());
         tokio::select! {
             heard_after = self.seat.mailbox().rung() => {
-                // Whoever rang may have more to say: what can run now goes first, and then all of it goes out in one write.
-                // An idle process comes back at once; a busy one, where a write a token was two thirds of the CPU time, sent
-                // twice as many tokens a second. Who was told nothing just now need not wait for more.
+                // Whoever rang may have more to say: what can run now goes first, of a crowd's a few at a time, and then all of it
+                // goes out in one write. An idle process comes back at once; a busy one, where a write a token was two thirds of the
+                // CPU time, sent twice as many tokens a second. Who was told nothing just now need not wait for more.
                 if Turnstile::is_for(heard_after) {
                     Box::pin(self.service.turnstile.pass()).await;
                 } else if self.keepalive.sent_within(IN_A_ROW, Instant::now()) {
