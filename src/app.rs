@@ -291,7 +291,7 @@ fn assemble(
         store,
         appender,
         hub,
-        turnstile: Turnstile::new(),
+        turnstile: Turnstile::default(),
         feed,
         runs,
         notifier,

@@ -1,8 +1,7 @@
 //! The runtime that a command runs on: a server that has one core runs on one thread.
 //!
-//! On one core the runtime of several threads has one that works, and pays for being ready to have more: 400 streams of 50 tokens a
-//! second took 3.3 to 3.7 s of CPU for 100,000 tokens on it, and 2.8 on the runtime of one thread (the figures here: `bench --pin`,
-//! builds of one day, interleaved).
+//! On one core the runtime of several threads has one that works, and gains nothing by being ready to have more: 100,000 tokens of 400
+//! streams of 50 a second took 4.0 s of CPU on it, and 3.5 on the runtime of one thread (medians of five rounds in turn, `bench --pin`).
 
 use std::io;
 use std::num::NonZero;
@@ -17,8 +16,8 @@ use crate::cli::Command;
 const TASKS_BETWEEN_LOOKS: u32 = 200;
 
 /// Sockets that are taken from such a look at a time. A token comes by one task and goes by another, which the one thread runs after
-/// all that were ready before: with tokio's own 1,024 the tokens of 400 streams came after 1.2 to 2.0 ms (p50), with this after 0.8,
-/// as on the other runtime, which runs what a task woke next.
+/// all that were ready before: with tokio's own 1,024 half of the tokens of 400 streams came after 1.6 ms, with this after 0.8
+/// (two rounds in turn). On the other runtime, which runs next what a task woke, they come sooner still: 1.3 ms to 1.5 here (five).
 const SOCKETS_A_LOOK: usize = 16;
 
 /// Builds the runtime for a command, on the cores that this process may use: those of its CPU affinity and its cgroup's quota.

@@ -147,6 +147,7 @@ impl Mailbox {
         self.ring_for(self.contents());
     }
 
+    /// Rings for what was done to the contents, once others may look at them.
     fn ring_for(&self, mut contents: MutexGuard<'_, Contents>) {
         contents.rung_at.get_or_insert_with(Instant::now);
         drop(contents);

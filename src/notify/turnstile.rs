@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
-/// A ring that is heard later than this was one of many: a process that keeps up hears it within a millisecond.
+/// A ring that is heard later than this was one of many: a process that keeps up hears it within a few milliseconds.
 const CROWDED: Duration = Duration::from_millis(10);
 
 /// How many of a crowd are in the runtime's line at a time: less than a millisecond's work, and enough for every thread.
@@ -21,12 +21,13 @@ const PLACES: usize = 32;
 #[derive(Debug)]
 pub struct Turnstile(Semaphore);
 
-impl Turnstile {
-    /// A turnstile that nobody waits at.
-    pub const fn new() -> Self {
-        Self(Semaphore::const_new(PLACES))
+impl Default for Turnstile {
+    fn default() -> Self {
+        Self(Semaphore::new(PLACES))
     }
+}
 
+impl Turnstile {
     /// Whether a ring that was heard so late was one of a crowd's, so that its connection should pass here before it writes.
     pub fn is_for(heard_after: Duration) -> bool {
         heard_after >= CROWDED
@@ -39,11 +40,5 @@ impl Turnstile {
         let place = self.0.acquire().await;
         yield_now().await;
         drop(place);
-    }
-}
-
-impl Default for Turnstile {
-    fn default() -> Self {
-        Self::new()
     }
 }

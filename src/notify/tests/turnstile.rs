@@ -11,7 +11,7 @@ const CROWD: usize = 1000;
 
 #[tokio::test]
 async fn who_comes_while_a_crowd_passes_goes_before_the_rest_of_it() {
-    let turnstile = Arc::new(Turnstile::new());
+    let turnstile = Arc::new(Turnstile::default());
     let passed = Arc::new(Mutex::new(Vec::new()));
     let mut crowd = JoinSet::new();
     for member in 0..CROWD {
@@ -47,7 +47,7 @@ async fn who_comes_while_a_crowd_passes_goes_before_the_rest_of_it() {
 #[tokio::test]
 async fn a_place_of_one_who_gave_up_is_free_again() {
     use futures_util::FutureExt;
-    let turnstile = Turnstile::new();
+    let turnstile = Turnstile::default();
     for _ in 0..CROWD {
         let waiting = turnstile.pass().now_or_never();
         assert!(

@@ -223,28 +223,19 @@ impl ServeProcess {
     /// Starts it with settings as [`super::node::values`] gives them, logging JSON unless they say otherwise, and waits until
     /// it serves.
     pub(crate) async fn start(name: &str, settings: HashMap<String, String>) -> Self {
-        let program = env!("CARGO_BIN_EXE_agent-websocket");
-        Self::run(name, program, &["serve"], settings).await
+        Self::start_on(None, name, settings).await
     }
 
     /// Does the same on one core, where it serves on one thread; on all where the system does not tell which there are.
     pub(crate) async fn start_on_one_core(name: &str, settings: HashMap<String, String>) -> Self {
-        let Some(core) = first_core() else {
-            return Self::start(name, settings).await;
-        };
-        let program = env!("CARGO_BIN_EXE_agent-websocket");
-        let node = Self::run(name, "taskset", &["-c", &core, program, "serve"], settings).await;
-        let log = node.process.stderr();
-        assert!(log.contains("CurrentThread"), "{name} runs on one thread");
+        let core = first_core();
+        let node = Self::start_on(core.as_deref(), name, settings).await;
+        let one_thread = node.process.stderr().contains("CurrentThread");
+        assert!(core.is_none() || one_thread, "{name} runs on one thread");
         node
     }
 
-    async fn run(
-        name: &str,
-        program: &str,
-        arguments: &[&str],
-        mut settings: HashMap<String, String>,
-    ) -> Self {
+    async fn start_on(core: Option<&str>, name: &str, mut settings: HashMap<String, String>) -> Self {
         for (name, value) in [
             ("BIND_ADDR", "127.0.0.1:0"),
             ("ADMIN_BIND_ADDR", "127.0.0.1:0"),
@@ -254,7 +245,14 @@ impl ServeProcess {
                 .entry(name.to_owned())
                 .or_insert_with(|| value.to_owned());
         }
-        let mut process = Process::run(name, Path::new(program), arguments, &settings, Stdio::null());
+        let mut process = match core {
+            Some(core) => {
+                let program = env!("CARGO_BIN_EXE_agent-websocket");
+                let arguments = ["-c", core, program, "serve"];
+                Process::run(name, Path::new("taskset"), &arguments, &settings, Stdio::null())
+            }
+            None => Process::start(name, "serve", &settings),
+        };
         let mut served = None;
         eventually("the process serves", || {
             assert!(process.is_alive(), "{name} ended instead of serving");
