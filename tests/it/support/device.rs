@@ -31,6 +31,10 @@ pub(crate) struct Memory {
     waiting: BTreeMap<String, Value>,
     /// How often each was sent.
     sent: HashMap<String, u32>,
+    /// How many copies of each were sent over this connection and not answered yet.
+    unanswered: HashMap<String, u32>,
+    /// Orders that were given and not begun.
+    ordered: usize,
     /// Ids that were accepted.
     pub(crate) accepted: HashSet<String>,
     /// Ids that were refused for good, sent once only: nothing of them may be stored.
@@ -93,45 +97,50 @@ impl Device {
         memory.own.insert(id.to_owned(), content.to_owned());
         memory.waiting.insert(id.to_owned(), frame.clone());
         drop(memory);
-        let _ = self.orders.send(Order::Frame(frame));
+        self.order(Order::Frame(frame));
     }
 
     /// Sends one of its queries once more, as a client does that missed the acknowledgement.
     pub(crate) fn repeat(&self, id: &str) {
         let content = self.memory().own[id].clone();
-        self.order(json!({ "type": "query", "id": id, "content": content }));
+        self.order(Order::Frame(
+            json!({ "type": "query", "id": id, "content": content }),
+        ));
     }
 
     pub(crate) fn cancel(&self) {
-        self.order(json!({ "type": "command", "content": "cancel", "args": {} }));
+        self.order(Order::Frame(
+            json!({ "type": "command", "content": "cancel", "args": {} }),
+        ));
     }
 
     /// Acknowledges notifications that it holds, if it holds any.
     pub(crate) fn acknowledge(&self, extent: Extent) {
         let frame = self.memory().ledger.acknowledge(extent);
         if let Some(frame) = frame {
-            self.order(frame);
+            self.order(Order::Frame(frame));
         }
     }
 
-    fn order(&self, frame: Value) {
-        let _ = self.orders.send(Order::Frame(frame));
+    fn order(&self, order: Order) {
+        self.memory().ordered += 1;
+        let _ = self.orders.send(order);
     }
 
     /// Loses its connection and comes back to another node.
     pub(crate) fn cut(&self) {
-        let _ = self.orders.send(Order::Cut);
+        self.order(Order::Cut);
     }
 
     /// Reads and sends nothing for a while.
     pub(crate) fn sleep(&self, time: Duration) {
-        let _ = self.orders.send(Order::Sleep(time));
+        self.order(Order::Sleep(time));
     }
 
-    /// Whether everything that it sent was answered.
+    /// Whether everything that it was told to send is sent, and every copy of it answered.
     pub(crate) fn is_settled(&self) -> bool {
         let memory = self.memory();
-        memory.connected && memory.waiting.is_empty()
+        memory.connected && memory.ordered == 0 && memory.waiting.is_empty() && memory.unanswered.is_empty()
     }
 
     /// Takes a frame. Returns what it sends because of it.
@@ -140,10 +149,14 @@ impl Device {
         let Memory { transcript, own, .. } = &mut *memory;
         transcript.apply(std::slice::from_ref(frame), own);
         let re = frame["re"].as_str().unwrap_or_default();
-        match (
+        let (kind, event) = (
             frame["type"].as_str().unwrap(),
             frame["event"].as_str().unwrap_or_default(),
-        ) {
+        );
+        if kind == "error" || event == "accepted" {
+            memory.on_answer(re);
+        }
+        match (kind, event) {
             ("status", "accepted") => {
                 memory.waiting.remove(re);
                 memory.accepted.insert(re.to_owned());
@@ -183,6 +196,13 @@ impl Device {
         memory.ledger.reconnected();
     }
 
+    /// The connection is over: nothing more is answered on it.
+    fn on_end(&self) {
+        let mut memory = self.memory();
+        memory.connected = false;
+        memory.unanswered.clear();
+    }
+
     /// What is to be sent again, each counted.
     fn unacknowledged(&self) -> Vec<Value> {
         let mut memory = self.memory();
@@ -195,6 +215,14 @@ impl Device {
 }
 
 impl Memory {
+    /// An order is carried out.
+    fn begin(&mut self, order: &Order) {
+        self.ordered -= 1;
+        if let Order::Frame(frame) = order {
+            self.count(frame);
+        }
+    }
+
     /// Counts a query that goes out. One that is sent again may be accepted after all.
     fn count(&mut self, frame: &Value) {
         if frame["type"] == "query" {
@@ -203,6 +231,17 @@ impl Memory {
             *sent += 1;
             if *sent > 1 {
                 self.refused.remove(id);
+            }
+            *self.unanswered.entry(id.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// One copy of a query was answered.
+    fn on_answer(&mut self, id: &str) {
+        if let Some(copies) = self.unanswered.get_mut(id) {
+            *copies -= 1;
+            if *copies == 0 {
+                self.unanswered.remove(id);
             }
         }
     }
@@ -232,7 +271,7 @@ async fn live(
     loop {
         if let Some(client) = connect(&device, &addresses, node).await {
             let over = attend(&device, client, &mut orders).await;
-            device.memory().connected = false;
+            device.on_end();
             if over {
                 return;
             }
@@ -278,18 +317,18 @@ async fn attend(
     again.reset();
     loop {
         let frames = tokio::select! {
-            order = orders.recv() => match order {
-                None => return true,
-                Some(Order::Cut) => return false,
-                Some(Order::Sleep(time)) => {
-                    tokio::time::sleep(time).await;
-                    continue;
+            order = orders.recv() => {
+                let Some(order) = order else { return true };
+                device.memory().begin(&order);
+                match order {
+                    Order::Cut => return false,
+                    Order::Sleep(time) => {
+                        tokio::time::sleep(time).await;
+                        continue;
+                    }
+                    Order::Frame(frame) => vec![frame],
                 }
-                Some(Order::Frame(frame)) => {
-                    device.memory().count(&frame);
-                    vec![frame]
-                }
-            },
+            }
             message = client.socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();

@@ -1,7 +1,9 @@
 //! Several `serve` processes on one database, each behind a proxy of its own to Postgres, with devices that roam between
 //! them; and what must hold of all of it at rest. The first of them has one core, and so one thread; the others have all.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, PoisonError};
 
 use sqlx::PgPool;
@@ -14,6 +16,7 @@ use super::eventually;
 use super::node::{token, values};
 use super::process::{ServeProcess, post};
 use super::provider::ScriptedProvider;
+use super::seeds::Blame;
 
 /// A place for a node: its way to Postgres stays when the process goes.
 struct Slot {
@@ -173,16 +176,16 @@ impl Fleet {
     /// Waits until nothing runs or waits, and every device has seen everything.
     pub(crate) async fn rest(&mut self) {
         self.acknowledged().await;
+        let progress = Progress {
+            devices: self.devices.clone(),
+            heads: RefCell::default(),
+        };
+        let _blame = Blame(&progress);
         let pool = self.database.pool.clone();
-        eventually("no run is left", || async { open_runs(&pool).await == 0 }).await;
-        let heads = heads(&pool).await;
-        let devices = self.devices.clone();
-        eventually("every device has seen everything", || {
+        // Together: a copy of a query that was under way on a connection since cut may still begin a run.
+        eventually("no run is left and every device has seen everything", || {
             self.check_devices();
-            let seen = devices
-                .iter()
-                .all(|device| device.memory().transcript.cursor == heads[&device.session]);
-            std::future::ready(seen)
+            async { open_runs(&pool).await == 0 && progress.is_complete(heads(&pool).await) }
         })
         .await;
     }
@@ -253,6 +256,38 @@ impl Fleet {
                 node.ended().await;
             }
         }
+    }
+}
+
+/// How far each device has come in its session.
+struct Progress {
+    devices: Vec<Device>,
+    heads: RefCell<HashMap<String, i64>>,
+}
+
+impl Progress {
+    fn is_complete(&self, heads: HashMap<String, i64>) -> bool {
+        self.heads.replace(heads);
+        let heads = self.heads.borrow();
+        self.devices
+            .iter()
+            .all(|device| device.memory().transcript.cursor == heads[&device.session])
+    }
+}
+
+impl Display for Progress {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let heads = self.heads.borrow();
+        for device in &self.devices {
+            let memory = device.memory();
+            let (name, seen) = (&device.name, memory.transcript.cursor);
+            let (head, state) = (
+                heads.get(&device.session),
+                if memory.connected { "connected" } else { "away" },
+            );
+            writeln!(f, "{name}, {state}, has seen {seen} of {head:?}")?;
+        }
+        Ok(())
     }
 }
 
