@@ -4,6 +4,7 @@
 //! limits on, only so high that a load from one address passes. Refuses anything but loopback. Called by `run`.
 
 mod child;
+mod cores;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 pub(super) use self::child::Child;
+use self::cores::Pair;
 use super::gauge;
 use super::load::{Client, Tally, Target};
 use super::provider::{Provider, Script};
@@ -103,7 +105,7 @@ pub(super) struct Bed {
     provider: Provider,
     program: PathBuf,
     secret: Secret,
-    pin: bool,
+    pinned: Option<Pair>,
     databases: std::sync::atomic::AtomicUsize,
 }
 
@@ -121,14 +123,15 @@ pub(super) struct Running {
 }
 
 impl Bed {
-    /// Starts Postgres and the provider; with `pin` this process then moves to the second core.
+    /// Starts Postgres and the provider; with `pin` this process then moves to the core of the load.
     pub(super) async fn start(pin: bool) -> anyhow::Result<Self> {
+        let pinned = pin.then(Pair::allowed).transpose()?;
         let installation = Installation::locate(&config::environment)?;
         let directory = std::env::temp_dir().join(format!("agent-ws-bench-{:08x}", rand::random::<u32>()));
         let cluster = Cluster::durable(&installation, &directory).await?;
         // After Postgres, which is to float.
-        if pin {
-            child::pin_this_process().await?;
+        if let Some(cores) = pinned {
+            cores.move_this_process().await?;
         }
         Ok(Self {
             cluster,
@@ -136,7 +139,7 @@ impl Bed {
             provider: Provider::start()?,
             program: std::env::current_exe().context("where is this program?")?,
             secret: fresh_secret(),
-            pin,
+            pinned,
             databases: std::sync::atomic::AtomicUsize::new(0),
         })
     }
@@ -170,9 +173,9 @@ impl Bed {
         store.migrate().await?;
         store.close().await;
         for node in 0..formation.nodes {
-            let core = self.pin.then_some(match formation.cores {
-                Cores::First => 0,
-                Cores::InTurn => node % 2,
+            let core = self.pinned.map(|cores| match formation.cores {
+                Cores::InTurn if node % 2 == 1 => cores.load,
+                Cores::First | Cores::InTurn => cores.server,
             });
             let child = match contestant {
                 Contestant::Service => self.server(&running.database, core).await?,

@@ -39,7 +39,7 @@ pub struct BenchArgs {
     #[arg(long, default_value = "1", value_parser = share)]
     pub scale: f64,
 
-    /// Server on the first core, load and provider on the second: Linux, with `taskset`.
+    /// Server on the first core that this process may use, load and provider on the second: Linux, with `taskset`.
     #[arg(long)]
     pub pin: bool,
 

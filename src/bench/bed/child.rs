@@ -148,22 +148,6 @@ fn end_of(log: &Log) -> String {
     log.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Moves all threads of this process to the second core.
-pub(super) async fn pin_this_process() -> anyhow::Result<()> {
-    let pid = std::process::id().to_string();
-    let pinned = Command::new("taskset")
-        .args(["-a", "-c", "-p", "1", &pid])
-        .stdout(Stdio::null())
-        .status()
-        .await
-        .context("--pin needs taskset")?;
-    ensure!(
-        pinned.success(),
-        "this process could not be pinned to the second core"
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::address_in;
