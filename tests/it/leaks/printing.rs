@@ -61,7 +61,7 @@ async fn a_start_that_fails_says_why_without_a_secret() {
             settings.insert(name.to_owned(), value.to_owned());
         }
         let mut process = Process::start("fails", "serve", &settings);
-        assert_eq!(process.exit().await.code(), Some(1));
+        assert_eq!(process.finished().await.code(), Some(1));
         let said = process.stdout() + &process.stderr();
         assert!(said.contains(reason), "{said}");
         assert_without(&said, &[CANARY, SECRET], "what it says of a failed start");

@@ -30,7 +30,7 @@ async fn serve_names_every_faulty_setting_at_once_and_no_secret() {
     ]);
     let mut process = Process::start("serve", "serve", &faulty);
 
-    let status = process.exit().await;
+    let status = process.finished().await;
 
     assert_eq!(status.code(), Some(1));
     let said = process.stderr();
