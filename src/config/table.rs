@@ -73,7 +73,7 @@ settings! {
         // Empty: most databases are reached directly, and one address then does for both.
         LISTEN_DATABASE_URL = "", "secret URL", "Direct connection for LISTEN, where DATABASE_URL goes through a transaction pooler.";
         // A tenth of Postgres's own default of 100, so that several nodes fit.
-        DATABASE_MAX_CONNECTIONS = "10", "connections", "Most connections in this node's pool; six more stand beside it.";
+        DATABASE_MAX_CONNECTIONS = "10", "connections", "Most connections in this node's pool; seven more stand beside it.";
         // Where one stands: two clones or projects on one machine do not share sessions or a secret.
         DATA_DIR = "./.agent-websocket", "path", "Where dev keeps its Postgres and its random token secret.";
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Runs;
-use crate::store::StoreError;
+use crate::store::nodes::LeaseKeeper;
+use crate::store::{Store, StoreError};
 
 /// How long a dead process's row is kept for those who look.
 const DEAD_NODES_KEPT: Duration = Duration::from_hours(1);
@@ -24,6 +25,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Lease {
     runs: Arc<Runs>,
+    keeper: LeaseKeeper,
     held_since: Option<Instant>,
 }
 
@@ -36,25 +38,28 @@ fn every(period: Duration) -> tokio::time::Interval {
 impl Lease {
     /// The lease of a process that has just registered.
     pub fn new(runs: Arc<Runs>) -> Self {
+        let keeper = runs.context.store.lease_keeper(runs.context.node);
         Self {
             runs,
+            keeper,
             held_since: Some(Instant::now()),
         }
     }
 
-    /// Renews, reaps and sweeps until the task is dropped.
-    pub async fn run(mut self) {
+    /// Renews, reaps and sweeps until the task is dropped. What has to wait for the database's pool is done beside the renewals.
+    pub async fn run(self) {
+        let runs = Arc::clone(&self.runs);
+        tokio::join!(self.hold(), tend(&runs));
+    }
+
+    async fn hold(mut self) {
         let policy = &self.runs.policy;
         let mut renew = every(policy.lease / 3);
         let mut reap = every(policy.reaper_interval);
-        let mut sweep = every(Duration::from_mins(1));
-        let mut cancel = every(CANCEL_POLL);
         loop {
             tokio::select! {
                 _ = renew.tick() => self.renew().await,
                 _ = reap.tick() => self.reap(),
-                _ = sweep.tick() => self.sweep().await,
-                _ = cancel.tick() => self.runs.look_for_cancellation(None).await,
             }
         }
     }
@@ -62,7 +67,7 @@ impl Lease {
     async fn renew(&mut self) {
         let context = &self.runs.context;
         let term = self.runs.policy.lease;
-        let renewal = timeout(term / 3, context.store.renew_node(context.node, term)).await;
+        let renewal = timeout(term / 3, self.keeper.renew(term)).await;
         match renewal.unwrap_or_else(|_| Err(StoreError::too_late())) {
             Ok(true) => {
                 self.held_since.get_or_insert_with(Instant::now);
@@ -87,16 +92,27 @@ impl Lease {
             self.runs.reap();
         }
     }
+}
 
-    async fn sweep(&self) {
-        let store = &self.runs.context.store;
-        let swept = async {
-            while store.sweep_chunks(CHUNKS_KEPT, 5000).await? >= 5000 {}
-            while store.sweep_reservations(5000).await? >= 5000 {}
-            store.sweep_nodes(DEAD_NODES_KEPT).await
-        };
-        if let Err(error) = swept.await {
-            tracing::warn!(error = %error, "old rows could not be removed yet");
+/// Looks for cancellations, and sweeps.
+async fn tend(runs: &Runs) {
+    let mut sweep = every(Duration::from_mins(1));
+    let mut cancel = every(CANCEL_POLL);
+    loop {
+        tokio::select! {
+            _ = sweep.tick() => sweep_old_rows(&runs.context.store).await,
+            _ = cancel.tick() => runs.look_for_cancellation(None).await,
         }
+    }
+}
+
+async fn sweep_old_rows(store: &Store) {
+    let swept = async {
+        while store.sweep_chunks(CHUNKS_KEPT, 5000).await? >= 5000 {}
+        while store.sweep_reservations(5000).await? >= 5000 {}
+        store.sweep_nodes(DEAD_NODES_KEPT).await
+    };
+    if let Err(error) = swept.await {
+        tracing::warn!(error = %error, "old rows could not be removed yet");
     }
 }

@@ -1,8 +1,8 @@
 //! A connection of one task's own, beside the pool.
 //!
 //! The pool pings a connection twice when it comes back, and hands out another one each time, whose plans are still to be made.
-//! A task that asks all day has its own: the writers of the log and of unfinished answers, who sums up what users keep, and who looks
-//! for notifications.
+//! A task that asks all day has its own: the writers of the log and of unfinished answers, who sums up what users keep, who looks for
+//! notifications, and who keeps the process's lease.
 
 use std::fmt;
 use std::time::{Duration, Instant};

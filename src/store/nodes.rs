@@ -2,11 +2,39 @@
 
 use std::time::Duration;
 
+use super::line::Line;
 use super::{Store, StoreError};
 use crate::ids::NodeId;
 
 fn seconds(lease: Duration) -> f64 {
     lease.as_secs_f64()
+}
+
+/// Keeps a process's lease, over a connection of its own: through the pool it waited behind all that others asked, and a process with
+/// too much to do was given up for dead, whose runs then were begun again by others with as much to do.
+#[derive(Debug)]
+pub struct LeaseKeeper {
+    line: Line,
+    node: NodeId,
+}
+
+impl LeaseKeeper {
+    /// Renews the lease. `false` when the process's row is gone: others may have taken its runs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew(&mut self, lease: Duration) -> Result<bool, StoreError> {
+        let mut connection = self.line.take().await?;
+        let done = sqlx::query!(
+            "UPDATE agent.nodes SET lease_until = clock_timestamp() + make_interval(secs => $2) WHERE node_id = $1",
+            self.node.0,
+            seconds(lease),
+        )
+        .execute(&mut connection)
+        .await?;
+        self.line.keep(connection);
+        Ok(done.rows_affected() == 1)
+    }
 }
 
 impl Store {
@@ -29,19 +57,12 @@ impl Store {
         Ok(NodeId(id))
     }
 
-    /// Renews this process's lease. `false` when its row is gone: others may have taken its runs.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn renew_node(&self, node: NodeId, lease: Duration) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "UPDATE agent.nodes SET lease_until = clock_timestamp() + make_interval(secs => $2) WHERE node_id = $1",
-            node.0,
-            seconds(lease),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+    /// Who keeps a process's lease.
+    pub fn lease_keeper(&self, node: NodeId) -> LeaseKeeper {
+        LeaseKeeper {
+            line: self.line(),
+            node,
+        }
     }
 
     /// Takes this process off the list, so that what it leaves behind is picked up at once.

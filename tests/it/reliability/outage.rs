@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::serve;
 use crate::support::chaos::ChaosProxy;
 use crate::support::client::TestClient;
@@ -233,6 +235,53 @@ async fn a_node_cut_off_longer_than_its_lease_cannot_write_over_what_the_others_
     assert_eq!(answers[1].0, "complete");
     assert_eq!(answers.len(), 2);
     fleet.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_pool_is_all_taken_keeps_its_lease() {
+    const POOL: i64 = 4;
+    let provider = ScriptedProvider::start().await;
+    let changes = [("DATABASE_MAX_CONNECTIONS", &*POOL.to_string())];
+    let mut node = TestNode::start(&provider, &changes).await;
+    let pool = node.database.pool.clone();
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE agent.chunks IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let mut waiting = JoinSet::new();
+    for _ in 0..POOL {
+        let store = node.node().service().store.clone();
+        waiting.spawn(async move { store.sweep_chunks(Duration::ZERO, 1).await });
+    }
+    eventually("the pool is all taken", || async {
+        node.database
+            .count(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .await
+            == POOL
+    })
+    .await;
+    let lease_until = async || {
+        sqlx::query_scalar::<_, f64>(
+            "SELECT extract(epoch FROM lease_until)::double precision FROM agent.nodes",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap()
+    };
+    let before = lease_until().await;
+    eventually("the lease is renewed", || async { lease_until().await > before }).await;
+    assert!(
+        waiting.try_join_next().is_none(),
+        "the pool was taken all the time"
+    );
+    lock.rollback().await.unwrap();
+    for swept in waiting.join_all().await {
+        assert_eq!(swept.unwrap(), 0);
+    }
+    node.shut_down().await;
 }
 
 #[tokio::test]
