@@ -21,7 +21,7 @@ impl Pair {
     pub(super) fn allowed() -> anyhow::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status").context("--pin needs Linux")?;
         Self::of(&status)
-            .context("--pin needs two cores that this process may use; leave it away to measure without")
+            .context("--pin needs two cores that this process may use; leave it out to measure on one")
     }
 
     /// The first two of the cores in a process's status, where they stand as `Cpus_allowed_list: 0-3,8`.
