@@ -131,6 +131,7 @@ async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgr
             .query("q", question)
             .await;
     }
+    provider.wait_for(|tally| tally.calls == 1).await;
     // Prompts cannot be read while this holds, but runs can be claimed.
     let mut lock = database.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE agent.messages IN ACCESS EXCLUSIVE MODE")
@@ -140,11 +141,15 @@ async fn a_run_whose_prompt_could_not_be_read_goes_back_to_its_queue_once_postgr
     // A lease so long that nothing but the release itself can free the session in time.
     let changes = [("MAX_RUNS_PER_USER", "0"), ("LEASE_MS", "60000")];
     let _free = ServeProcess::start("free", values(&provider.base_url(), &proxy.url, &changes)).await;
-    eventually("the second run is claimed", || async {
+    // Not only claimed: a node that was cut off before it learned of that would leave the run to its lease.
+    eventually("the second run's prompt is being read", || async {
         database
-            .count("SELECT count(*) FROM agent.runs WHERE state = 'running'")
+            .count(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                   AND query LIKE '%FROM agent.messages%'",
+            )
             .await
-            == 2
+            == 1
     })
     .await;
 
