@@ -16,6 +16,7 @@ async fn bench(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     command.arg("bench").args(arguments);
     command
         .env_remove("DATABASE_URL")
+        .env_remove("JWT_SECRET")
         .envs(settings.iter().copied().collect::<HashMap<_, _>>());
     tokio::task::spawn_blocking(move || command.output().unwrap())
         .await
