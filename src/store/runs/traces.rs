@@ -35,7 +35,7 @@ impl Store {
         }))
     }
 
-    /// Keeps what a waiting run's query came with, for the process that will run it.
+    /// Keeps what a waiting run's query came with, for the process that will run it, or has just claimed it and not looked yet.
     ///
     /// # Errors
     /// When the database fails.
@@ -44,7 +44,8 @@ impl Store {
             r#"
             UPDATE agent.runs
             SET traceparent = $4
-            WHERE user_id = $1 AND session_id = $2 AND run_id = $3 AND state = 'queued' AND traceparent IS NULL
+            WHERE user_id = $1 AND session_id = $2 AND run_id = $3 AND state IN ('queued', 'running')
+              AND traceparent IS NULL
             "#,
             key.user_id.as_str(),
             key.session_id.0,

@@ -1,5 +1,6 @@
 //! In whose trace a run is told: the client's, if it has one that is recorded; its own, for a part of all; none.
 
+use agent_websocket::ids::{RunId, SessionId, SessionKey, UserId};
 use serde_json::json;
 
 use super::{
@@ -260,6 +261,37 @@ async fn further_answers_are_told_in_the_trace_of_who_asked_for_them_however_soo
         assert_eq!(Told::named(&spans, RUN).span["parentSpanId"], PARENT);
         other.cut();
     }
+    client.cut();
+    node.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_a_query_came_with_is_kept_though_its_run_was_claimed_by_then() {
+    let provider = ScriptedProvider::start().await;
+    provider.then(Script::new().head().text("Half ").stall());
+    let mut node = TestNode::start(&provider, &[]).await;
+    let mut client = node.connect("alice").await;
+    client.query("q", "Well?").await;
+    client.until(|frame| frame["type"] == "delta").await;
+    let (session, run) = sqlx::query_as("SELECT session_id, run_id FROM agent.runs WHERE state = 'running'")
+        .fetch_one(&node.database.pool)
+        .await
+        .unwrap();
+    let key = SessionKey {
+        user_id: UserId::new("alice").unwrap(),
+        session_id: SessionId(session),
+    };
+    let parent = sampled(&trace(1));
+    let store = &node.node().service().store;
+    store
+        .keep_parent(&key, RunId(run), parent.parse().unwrap())
+        .await
+        .unwrap();
+    let kept: Option<String> = sqlx::query_scalar("SELECT traceparent FROM agent.runs")
+        .fetch_one(&node.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, Some(parent));
     client.cut();
     node.shut_down().await;
 }
